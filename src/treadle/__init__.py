@@ -1,0 +1,1 @@
+"""treadle: the Step Functions you own."""

@@ -1,0 +1,1 @@
+"""Definition text -> diagnostics -> plan. Pure: no I/O, no clock."""

@@ -1,0 +1,1 @@
+"""Event and plan -> journal entries and commands. Pure, sans-IO."""
