@@ -1,0 +1,546 @@
+"""Regular expressions of ECMAScript, matched by a backtracking machine that counts its steps.
+
+It owns the regex syntax and the matching, so that a catastrophic pattern (`(a+)+$`) runs out of its allowance instead of
+hanging the process. It never uses Python's own matcher on a user's pattern, except for runs of single characters, which
+cannot backtrack. Neighbours: the parser makes a `Regex` of a literal, the functions ask it for matches.
+
+Characters are code points, where ECMAScript without the `u` flag sees UTF-16 units.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from treadle.language.queries.jsonata_errors import MEMORY, LimitExceeded
+from treadle.language.queries.jsonata_values import Run
+
+_LONGEST_PROGRAM = 20_000
+_DEEPEST_STACK = 500_000
+_EVERY = 1_114_111
+_DIGIT = ((48, 57),)
+_WORD = ((48, 57), (65, 90), (95, 95), (97, 122))
+_BLANK = ((9, 13), (32, 32), (160, 160), (5760, 5760), (8192, 8202), (8232, 8233), (8239, 8239), (8287, 8287))
+_SPACE = (*_BLANK, (12288, 12288), (65279, 65279))
+_NEWLINE = ((10, 10), (13, 13), (8232, 8233))
+_CONTROLS = {"t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", "0": "\0"}
+
+# What an entry of the backtrack stack is, when it is not the number of a register to restore.
+_OTHER, _SHORTER, _LONGER = -1, -2, -3
+
+Ranges = tuple[tuple[int, int], ...]
+
+
+class RegexError(Exception):
+    """A pattern that is no regular expression; `str()` is the reason, in the words of V8."""
+
+
+def _inverse(ranges: Ranges) -> Ranges:
+    gaps: list[tuple[int, int]] = []
+    start = 0
+    for low, high in sorted(ranges):
+        if low > start:
+            gaps.append((start, low - 1))
+        start = max(start, high + 1)
+    if start <= _EVERY:
+        gaps.append((start, _EVERY))
+    return tuple(gaps)
+
+
+_CLASSES: dict[str, Ranges] = {
+    "d": _DIGIT,
+    "w": _WORD,
+    "s": _SPACE,
+    "D": _inverse(_DIGIT),
+    "W": _inverse(_WORD),
+    "S": _inverse(_SPACE),
+}
+
+
+# What a pattern is made of. A `Chars` matches one character of a set.
+@dataclass(frozen=True, slots=True)
+class Chars:
+    ranges: Ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    group: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    body: Pattern
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    body: Pattern
+    behind: bool
+    negative: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    body: Pattern
+    least: int
+    most: int | None
+    greedy: bool
+    first_group: int
+    last_group: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    items: tuple[Pattern, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    options: tuple[Pattern, ...]
+
+
+Pattern = Chars | Edge | Again | Group | Look | Repeat | Chain | Either
+
+
+class _Reader:
+    """Reads a pattern, as leniently as ECMAScript's Annex B does."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.at = 0
+        self.groups = 0
+        self.names: dict[str, int] = {}
+        self.total = len(re.findall(r"\((?!\?)|\(\?<(?![=!])", re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", "", source)))
+
+    def peek(self, length: int = 1) -> str:
+        return self.source[self.at : self.at + length]
+
+    def take(self, text: str) -> bool:
+        if self.source.startswith(text, self.at):
+            self.at += len(text)
+            return True
+        return False
+
+    def whole(self) -> Pattern:
+        pattern = self.either()
+        if self.at < len(self.source):
+            raise RegexError("Unmatched ')'")
+        return pattern
+
+    def either(self) -> Pattern:
+        options = [self.chain()]
+        while self.take("|"):
+            options.append(self.chain())
+        return options[0] if len(options) == 1 else Either(tuple(options))
+
+    def chain(self) -> Pattern:
+        items: list[Pattern] = []
+        while self.at < len(self.source) and self.peek() not in "|)":
+            first = self.groups
+            items.append(self.repeat(self.item(), first))
+        return items[0] if len(items) == 1 else Chain(tuple(items))
+
+    def repeat(self, body: Pattern, first: int) -> Pattern:
+        counted = re.compile(r"\{(\d+)(,(\d*))?\}").match(self.source, self.at)
+        if counted:
+            least = int(counted[1])
+            most = least if not counted[2] else int(counted[3]) if counted[3] else None
+            self.at = counted.end()
+        elif self.peek() and self.peek() in "*+?":
+            least, most = {"*": (0, None), "+": (1, None), "?": (0, 1)}[self.peek()]
+            self.at += 1
+        else:
+            return body
+        if most is not None and most < least:
+            raise RegexError("numbers out of order in {} quantifier")
+        if isinstance(body, Edge) or (isinstance(body, Look) and body.behind):
+            raise RegexError("Nothing to repeat")
+        return Repeat(body, least, most, not self.take("?"), first, self.groups)
+
+    def item(self) -> Pattern:
+        sign = self.peek()
+        if sign in "*+?" or (sign == "{" and re.compile(r"\{\d+(,\d*)?\}").match(self.source, self.at)):
+            raise RegexError("Nothing to repeat")
+        self.at += 1
+        if sign in "^$":
+            return Edge(sign)
+        if sign == ".":
+            return Chars(_inverse(_NEWLINE))
+        if sign == "(":
+            return self.group()
+        if sign == "[":
+            return self.set()
+        if sign == "\\":
+            return self.escape()
+        return Chars(((ord(sign), ord(sign)),))
+
+    def group(self) -> Pattern:
+        for prefix, behind, negative in (("?=", 0, 0), ("?!", 0, 1), ("?<=", 1, 0), ("?<!", 1, 1)):
+            if self.take(prefix):
+                return Look(self.closed(), bool(behind), bool(negative))
+        if self.take("?:"):
+            return self.closed()
+        name = None
+        if self.take("?"):
+            match = re.compile(r"<([A-Za-z_$][\w$]*)>").match(self.source, self.at)
+            if not match:
+                raise RegexError("Invalid group")
+            name, self.at = match[1], match.end()
+        self.groups += 1
+        index = self.groups
+        if name is not None:
+            if name in self.names:
+                raise RegexError("Duplicate capture group name")
+            self.names[name] = index
+        return Group(self.closed(), index)
+
+    def closed(self) -> Pattern:
+        body = self.either()
+        if not self.take(")"):
+            raise RegexError("Unterminated group")
+        return body
+
+    def escape(self) -> Pattern:
+        sign = self.peek()
+        if not sign:
+            raise RegexError("\\ at end of pattern")
+        if sign in "bB":
+            self.at += 1
+            return Edge(sign)
+        if sign in _CLASSES:
+            self.at += 1
+            return Chars(_CLASSES[sign])
+        if match := re.compile(r"[1-9]\d*").match(self.source, self.at):
+            if int(match[0]) <= self.total:
+                self.at = match.end()
+                return Again(int(match[0]))
+        elif match := re.compile(r"k<(\w+)>").match(self.source, self.at):
+            if match[1] in self.names:
+                self.at = match.end()
+                return Again(self.names[match[1]])
+        code = ord(self.character())
+        return Chars(((code, code),))
+
+    def character(self) -> str:
+        """The character an escape stands for; one without a meaning stands for itself."""
+        for pattern, base in ((r"x([0-9a-fA-F]{2})", 16), (r"u([0-9a-fA-F]{4})", 16), (r"([0-3]?[0-7]{1,2})", 8)):
+            if match := re.compile(pattern).match(self.source, self.at):
+                self.at = match.end()
+                return chr(int(match[1], base))
+        if match := re.compile(r"c([A-Za-z])").match(self.source, self.at):
+            self.at = match.end()
+            return chr(ord(match[1]) % 32)
+        sign = self.peek()
+        self.at += 1
+        return _CONTROLS.get(sign, sign)
+
+    def set(self) -> Pattern:
+        negative = self.take("^")
+        ranges: list[tuple[int, int]] = []
+        while not self.take("]"):
+            low = self.member()
+            if isinstance(low, int) and self.peek() == "-" and self.peek(2) not in ("-", "-]"):
+                self.at += 1
+                high = self.member()
+                if not isinstance(high, int):
+                    ranges += [(low, low), (45, 45), *high]
+                elif high < low:
+                    raise RegexError("Range out of order in character class")
+                else:
+                    ranges.append((low, high))
+            else:
+                ranges += [(low, low)] if isinstance(low, int) else list(low)
+        return Chars(_inverse(tuple(ranges)) if negative else tuple(ranges))
+
+    def member(self) -> int | Ranges:
+        sign = self.peek()
+        if not sign:
+            raise RegexError("Unterminated character class")
+        self.at += 1
+        if sign != "\\":
+            return ord(sign)
+        sign = self.peek()
+        if sign in _CLASSES:
+            self.at += 1
+            return _CLASSES[sign]
+        if sign == "b":
+            self.at += 1
+            return 8
+        return ord(self.character())
+
+
+class _Set(dict[str, bool]):
+    """Whether a character belongs to a set, remembered per character; `find` and `run` search for members."""
+
+    def __init__(self, ranges: Ranges, ignore_case: bool) -> None:
+        super().__init__()
+        inside = "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in ranges)
+        flags = re.IGNORECASE if ignore_case else 0
+        member = re.compile(f"[{inside}]" if ranges else r"(?!)", flags)
+        self.find = member.search
+        self.run = re.compile(f"(?:{member.pattern})*", flags).match
+
+    def __missing__(self, character: str) -> bool:
+        self[character] = found = self.find(character) is not None
+        return found
+
+
+# One instruction: an operation, the characters it looks for, two numbers and a flag.
+_CHARS, _RUN, _SPLIT, _JUMP, _SAVE, _EDGE, _AGAIN, _LOOK, _RESET, _MOVED, _DONE = range(11)
+_Instruction = tuple[int, _Set, int, int, bool]
+_NOBODY = _Set((), False)
+_EDGES = "^$bB"
+
+
+class _Program:
+    """Compiles a pattern to instructions. Going backwards (lookbehind) everything is laid out in reverse.
+
+    Registers: two per group for its start and end, then one per unbounded loop for where its iteration began.
+    """
+
+    def __init__(self, ignore_case: bool, groups: int) -> None:
+        self.ignore_case = ignore_case
+        self.code: list[_Instruction] = []
+        self.registers = 2 * groups + 2
+
+    def emit(
+        self, operation: int, first: int = 0, second: int = 0, flag: bool = False, chars: _Set = _NOBODY
+    ) -> int:
+        if len(self.code) >= _LONGEST_PROGRAM:
+            raise RegexError("Regular expression too large")
+        self.code.append((operation, chars, first, second, flag))
+        return len(self.code) - 1
+
+    def aim(self, at: int, first: int | None = None, second: int | None = None) -> None:
+        """Set the targets of a split or jump that was emitted before they were known."""
+        operation, chars, old_first, old_second, flag = self.code[at]
+        targets = (old_first if first is None else first, old_second if second is None else second)
+        self.code[at] = (operation, chars, *targets, flag)
+
+    def add(self, pattern: Pattern, back: bool) -> None:
+        match pattern:
+            case Chars(ranges):
+                self.emit(_CHARS, flag=back, chars=_Set(ranges, self.ignore_case))
+            case Edge(kind):
+                self.emit(_EDGE, _EDGES.index(kind))
+            case Again(group):
+                self.emit(_AGAIN, group, flag=back)
+            case Group(body, index):
+                self.emit(_SAVE, 2 * index + back)
+                self.add(body, back)
+                self.emit(_SAVE, 2 * index + (not back))
+            case Chain(items):
+                for item in reversed(items) if back else items:
+                    self.add(item, back)
+            case Either(options):
+                self.either(options, back)
+            case Look(body, behind, negative):
+                look = self.emit(_LOOK, flag=negative)
+                self.add(body, behind)
+                self.emit(_DONE)
+                self.aim(look, first=len(self.code))
+            case Repeat():
+                self.repeat(pattern, back)
+
+    def either(self, options: tuple[Pattern, ...], back: bool) -> None:
+        jumps: list[int] = []
+        for option in options[:-1]:
+            split = self.emit(_SPLIT, len(self.code) + 1)
+            self.add(option, back)
+            jumps.append(self.emit(_JUMP))
+            self.aim(split, second=len(self.code))
+        self.add(options[-1], back)
+        for jump in jumps:
+            self.aim(jump, first=len(self.code))
+
+    def repeat(self, pattern: Repeat, back: bool) -> None:
+        body, least, most = pattern.body, pattern.least, pattern.most
+        if isinstance(body, Chars) and not back:
+            longest = -1 if most is None else most
+            self.emit(_RUN, least, longest, pattern.greedy, _Set(body.ranges, self.ignore_case))
+            return
+        for _ in range(least):
+            self.once(pattern, back)
+        if most is None:
+            register = self.registers
+            self.registers += 1
+            split = self.split()
+            self.emit(_SAVE, register)
+            self.once(pattern, back)
+            # ECMA-262 RepeatMatcher: an iteration that matches nothing ends the loop.
+            self.emit(_MOVED, register)
+            self.emit(_JUMP, split)
+            self.leave(split, pattern.greedy)
+        else:
+            splits: list[int] = []
+            for _ in range(most - least):
+                splits.append(self.split())
+                self.once(pattern, back)
+            for split in splits:
+                self.leave(split, pattern.greedy)
+
+    def once(self, pattern: Repeat, back: bool) -> None:
+        if pattern.last_group > pattern.first_group:
+            self.emit(_RESET, 2 * pattern.first_group + 2, 2 * pattern.last_group + 2)
+        self.add(pattern.body, back)
+
+    def split(self) -> int:
+        following = len(self.code) + 1
+        return self.emit(_SPLIT, following, following)
+
+    def leave(self, split: int, greedy: bool) -> None:
+        if greedy:
+            self.aim(split, second=len(self.code))
+        else:
+            self.aim(split, first=len(self.code))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One match: where it is, and the text of each group (None where a group took no part)."""
+
+    start: int
+    end: int
+    groups: tuple[str | None, ...]
+
+
+class Regex:
+    """A compiled regular expression."""
+
+    def __init__(self, source: str, multiline: bool, groups: int, program: _Program) -> None:
+        self.source = source
+        self._multiline = multiline
+        self._groups = groups
+        self._code = [*program.code, (_DONE, _NOBODY, 0, 0, False)]
+        self._registers = program.registers
+        operation, chars, least = self._code[0][:3]
+        starts = operation == _CHARS or (operation == _RUN and least > 0)
+        self._first = chars if starts else None
+
+    def search(self, text: str, start: int, run: Run) -> Found | None:
+        """The first match at or after `start`; raises LimitExceeded when looking for it takes too long."""
+        while start <= len(text):
+            if self._first is not None:
+                candidate = self._first.find(text, start)
+                if candidate is None:
+                    return None
+                start = candidate.start()
+            registers = [-1] * self._registers
+            end = self._match(0, text, start, registers, run)
+            if end >= 0:
+                pairs = [registers[2 * group : 2 * group + 2] for group in range(1, self._groups + 1)]
+                return Found(start, end, tuple([text[a:b] if a >= 0 and b >= 0 else None for a, b in pairs]))
+            start += 1
+        return None
+
+    def _match(self, pc: int, text: str, at: int, registers: list[int], run: Run) -> int:
+        """Where a match from `at` ends, or -1. The stack holds what to try next, and register values to restore."""
+        code, length = self._code, len(text)
+        stack: list[tuple[int, int, int, int]] = []
+        steps = 1
+        while True:
+            steps += 1
+            if steps > 1000:
+                run.spend(steps)
+                steps = 0
+                if len(stack) > _DEEPEST_STACK:
+                    raise LimitExceeded(MEMORY)
+            operation, chars, first, second, flag = code[pc]
+            pc += 1
+            failed = False
+            if operation == _CHARS:
+                if flag:
+                    at -= 1
+                    failed = at < 0 or not chars[text[at]]
+                else:
+                    failed = at >= length or not chars[text[at]]
+                    at += 1
+            elif operation == _RUN:
+                match = chars.run(text, at, length if second < 0 else min(length, at + second))
+                furthest = match.end() if match else at
+                nearest = at + first
+                steps += (furthest - at) >> 4
+                failed = furthest < nearest
+                at = furthest if flag else nearest
+                if nearest < furthest:
+                    stack.append((pc, at - 1, nearest, _SHORTER) if flag else (pc, at + 1, furthest, _LONGER))
+            elif operation == _SPLIT:
+                stack.append((second, at, 0, _OTHER))
+                pc = first
+            elif operation == _JUMP:
+                pc = first
+            elif operation == _SAVE:
+                stack.append((0, 0, registers[first], first))
+                registers[first] = at
+            elif operation == _MOVED:
+                failed = registers[first] == at
+            elif operation == _RESET:
+                stack.extend([(0, 0, registers[each], each) for each in range(first, second)])
+                registers[first:second] = [-1] * (second - first)
+            elif operation == _EDGE:
+                failed = not self._edge(_EDGES[first], text, at)
+            elif operation == _AGAIN:
+                at, failed = self._again(first, text, at, registers, flag)
+            elif operation == _LOOK:
+                before = registers[:]
+                found = self._match(pc, text, at, registers, run) >= 0
+                failed = found is flag
+                if failed or flag:
+                    registers[:] = before
+                else:
+                    stack.extend([(0, 0, old, each) for each, old in enumerate(before) if old != registers[each]])
+                pc = first
+            else:
+                run.spend(steps)
+                return at
+            while failed:
+                if not stack:
+                    run.spend(steps)
+                    return -1
+                pc, at, other, kind = stack.pop()
+                if kind >= 0:
+                    registers[kind] = other
+                    continue
+                if kind == _SHORTER and at > other:
+                    stack.append((pc, at - 1, other, kind))
+                elif kind == _LONGER and at < other:
+                    stack.append((pc, at + 1, other, kind))
+                failed = False
+
+    def _edge(self, kind: str, text: str, at: int) -> bool:
+        if kind == "^":
+            return at == 0 or (self._multiline and text[at - 1] in "\n\r\u2028\u2029")
+        if kind == "$":
+            return at == len(text) or (self._multiline and text[at] in "\n\r\u2028\u2029")
+        before = at > 0 and _is_word(text[at - 1])
+        after = at < len(text) and _is_word(text[at])
+        return (before != after) is (kind == "b")
+
+    def _again(self, group: int, text: str, at: int, registers: list[int], back: bool) -> tuple[int, bool]:
+        start, end = registers[2 * group : 2 * group + 2]
+        if start < 0 or end < 0:
+            return at, False
+        size = end - start
+        low = at - size if back else at
+        same = low >= 0 and text[low : low + size] == text[start:end]
+        return (low if back else at + size), not same
+
+
+def _is_word(character: str) -> bool:
+    return character.isascii() and (character.isalnum() or character == "_")
+
+
+def parse_regex(source: str, flags: str) -> Regex:
+    """The regex of a literal `/source/flags`; raises RegexError. Flags: `i` ignores case, `m` makes ^ and $ see lines."""
+    reader = _Reader(source)
+    pattern = reader.whole()
+    program = _Program("i" in flags, reader.groups)
+    program.add(pattern, False)
+    return Regex(source, "m" in flags, reader.groups, program)

@@ -1,0 +1,50 @@
+"""What happens to the siblings of a branch or iteration that failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from treadle.language.plan import ParallelPlan
+from treadle.machine import execution as at
+from treadle.machine.execution import Frame
+from treadle.machine.journal import ABORTED
+from treadle.machine.retry import recover_from
+
+if TYPE_CHECKING:
+    from treadle.machine.interpreter import Interpreter
+
+
+def abort(machine: Interpreter, frame: Frame) -> None:
+    """Abort all that still runs inside the frame, then go on to its Retry and Catch.
+
+    Every entry leaves a mark on the frame that it aborts, so a journal that was cut anywhere in here goes on where it
+    was cut.
+    """
+    failed = frame.children[frame.failed]
+    # Observed on AWS: the Task that made a Parallel fail is itself shown as aborted.
+    if isinstance(frame.state, ParallelPlan) and failed.todo == at.FAILED and failed.state is not None:
+        if failed.state.type == "Task":
+            machine.record(failed, "TaskStateAborted")
+    for sibling in list(frame.children.values()):
+        if sibling is not failed:
+            _abort_scope(machine, sibling)
+    recover_from(machine, frame, frame.value)
+
+
+def _abort_scope(machine: Interpreter, frame: Frame) -> None:
+    """Abort a branch or iteration, innermost first. Scopes are at most as deep as the definition is nested."""
+    if frame.todo == at.HALTED:
+        return
+    if frame.todo != at.ABORTING:
+        for inner in list(frame.children.values()):
+            if inner.todo != at.FAILED:
+                _abort_scope(machine, inner)
+        if frame.state is not None and frame.state.type in ABORTED:
+            machine.record(frame, ABORTED[frame.state.type])
+    parent = frame.parent
+    assert parent is not None
+    assert parent.state is not None
+    if parent.state.type == "Map":
+        machine.record(frame, "MapIterationAborted", {"name": parent.state.name, "index": frame.path[-1]})
+    else:
+        machine.record(frame, "BranchAborted")

@@ -1,0 +1,24 @@
+"""What tests of workflows, and of treadle itself, are made with: scripted tasks, a virtual clock, a history checker.
+
+from treadle.testing import run
+
+result = run(definition, input={"amount": 5}, tasks={"Charge card": {"ok": True}})
+assert result.status == "SUCCEEDED"
+"""
+
+from treadle.testing.checker import check_journal
+from treadle.testing.script import Answer, Fails, InTurn, Never, Returns, script_of
+from treadle.testing.world import Run, World, run
+
+__all__ = [
+    "Answer",
+    "Fails",
+    "InTurn",
+    "Never",
+    "Returns",
+    "Run",
+    "World",
+    "check_journal",
+    "run",
+    "script_of",
+]

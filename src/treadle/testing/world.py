@@ -1,0 +1,353 @@
+"""A host for executions that is all make-believe: scripted tasks, a virtual clock, children run on the spot.
+
+It drives the real machine through its real events and commands, so whatever it runs behaves as it would on any other
+host; only the outside is scripted. Runs are deterministic for a given seed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+import msgspec
+
+from treadle.errors import StatesError
+from treadle.language.compile import compile_definition
+from treadle.language.plan import MapPlan, Plan, TaskPlan
+from treadle.language.scope import Json
+from treadle.machine.commands import Cancel, Close, Command, RunTask, StartMapRun, StartTimer
+from treadle.machine.events import (
+    Event,
+    Identity,
+    JobAccepted,
+    MapRunClosed,
+    StartRequested,
+    TaskErred,
+    TaskPickedUp,
+    TaskReturned,
+    TimerDue,
+)
+from treadle.machine.execution import Execution
+from treadle.machine.interpreter import Interpreter, Moment
+from treadle.machine.journal import Entry, history
+from treadle.machine.limits import Limits
+from treadle.machine.map_run import (
+    ChildClosed,
+    CloseRun,
+    EffectFailed,
+    ItemsRead,
+    MapRun,
+    ReadItems,
+    ResultsWritten,
+    RunEvent,
+    RunRequested,
+    RunStopped,
+    StartChild,
+    WriteResults,
+)
+from treadle.testing.checker import check_journal
+from treadle.testing.script import Answer, Fails, InTurn, Never, Returns
+
+START: Final = 1_767_225_600.0
+"""When a virtual clock starts: 2026-01-01T00:00:00Z."""
+
+_ACCOUNT: Final = "arn:aws:states:us-east-1:123456789012"
+
+
+def identity_of(machine: str = "machine", name: str = "run") -> Identity:
+    """The identity of a make-believe execution."""
+    return Identity(
+        arn=f"{_ACCOUNT}:execution:{machine}:{name}",
+        name=name,
+        role_arn="arn:aws:iam::123456789012:role/treadle",
+        machine_arn=f"{_ACCOUNT}:stateMachine:{machine}",
+        machine_name=machine,
+    )
+
+
+@dataclass
+class Run:
+    """One execution in a world, and what became of it."""
+
+    name: str
+    plan: Plan
+    interpreter: Interpreter
+    journal: list[Entry] = field(default_factory=list[Entry])
+
+    @property
+    def execution(self) -> Execution:
+        """Where it stands."""
+        return self.interpreter.execution
+
+    @property
+    def status(self) -> str | None:
+        """SUCCEEDED, FAILED, TIMED_OUT, ABORTED, or RUNNING when it waits for what never comes."""
+        return self.execution.status
+
+    @property
+    def output(self) -> Json:
+        """The output of an execution that succeeded."""
+        return self.execution.output
+
+    @property
+    def error(self) -> str | None:
+        """The error name of an execution that did not."""
+        return self.execution.error
+
+    @property
+    def cause(self) -> str | None:
+        """The cause that goes with the error."""
+        return self.execution.cause
+
+    @property
+    def history(self) -> list[dict[str, Json]]:
+        """The events as GetExecutionHistory gives them, with timestamps in seconds since the epoch."""
+        return history(self.journal)
+
+    @property
+    def path(self) -> list[str]:
+        """The names of the states entered, in order."""
+        return [entry.details["name"] for entry in self.journal if entry.type.endswith("StateEntered")]
+
+    @property
+    def seconds(self) -> float:
+        """How long it took by the virtual clock."""
+        return self.journal[-1].at - self.journal[0].at
+
+
+class World:
+    """Runs executions against scripted tasks until nothing more can happen.
+
+    `tasks` says how tasks answer, by state name, resource ARN or resource name (`sqs:sendMessage`); "*" is for all
+    others. A task without an answer fails with `Testing.NoAnswer`. ItemReader and ResultWriter are tasks too, named
+    `<state>.ItemReader` and `<state>.ResultWriter`; a reader returns the whole list of items.
+    """
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Answer] | None = None,
+        *,
+        seed: int = 0,
+        start: float = START,
+        limits: Limits | None = None,
+    ) -> None:
+        self.tasks = tasks or {}
+        self.now = start
+        self.random = random.Random(seed)
+        self.limits = limits or Limits()
+        self.calls: list[RunTask] = []
+        self.counts: dict[str, int] = {}
+        self._agreed: dict[
+            tuple[int, int], Returns | Fails | Never
+        ] = {}  # by run and wait: what an accepted job brings
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._added = 0
+
+    # ---- running ----
+
+    def start(
+        self, definition: str | Mapping[str, Json] | Plan, input: Json = None, identity: Identity | None = None
+    ) -> Run:
+        """Start an execution; it goes as far as it can without time passing or tasks answering."""
+        return self.start_child(_plan(definition), input, identity or identity_of(), lambda _: None)
+
+    def run(self, until: float | None = None) -> None:
+        """Let time pass until nothing more will happen, or to a moment in seconds since the epoch."""
+        while self._agenda and (until is None or self._agenda[0][0] <= until):
+            at, _, happen = heapq.heappop(self._agenda)
+            self.now = max(self.now, at)
+            happen()
+        if until is not None:
+            self.now = max(self.now, until)
+
+    def send(self, run: Run, event: Event) -> None:
+        """Deliver an event to an execution and do what it wants done."""
+        self._send(run, event, lambda _: None)
+
+    def at(self, moment: float, happen: Callable[[], None]) -> None:
+        """Have something happen at a moment."""
+        self._added += 1
+        heapq.heappush(self._agenda, (moment, self._added, happen))
+
+    def start_child(self, plan: Plan, input: Json, identity: Identity, closed: Callable[[Close], None]) -> Run:
+        """Start an execution and be told when it closes."""
+        run = Run(identity.name, plan, Interpreter(Execution(plan), self.limits))
+        self._send(run, StartRequested(input, identity), closed)
+        return run
+
+    def _send(self, run: Run, event: Event, closed: Callable[[Close], None]) -> None:
+        moment = Moment(self.now, self.random, lambda wait: f"{run.name}-{wait}")
+        entries, commands = run.interpreter.handle(event, moment)
+        run.journal += entries
+        for command in commands:
+            self._do(run, command, closed)
+
+    def _do(self, run: Run, command: Command, closed: Callable[[Close], None]) -> None:
+        def send(event: Event) -> Callable[[], None]:
+            return lambda: self._send(run, event, closed)
+
+        match command:
+            case RunTask():
+                self._run_task(run, command, send)
+            case StartTimer(wait, at):
+                self.at(at, send(TimerDue(wait)))
+            case StartMapRun():
+                self._run_map(run, command, lambda event: self._send(run, event, closed))
+            case Cancel():
+                pass  # what was scheduled for the wait finds it closed, and changes nothing
+            case Close():
+                check_journal(run.journal)
+                closed(command)
+            case other:
+                assert_never(other)
+
+    # ---- tasks ----
+
+    def _run_task(self, run: Run, task: RunTask, send: Callable[[Event], Callable[[], None]]) -> None:
+        if task.phase == "scheduled":
+            self.at(self.now, send(TaskPickedUp(task.wait, "worker")))
+            return
+        if task.deadline is not None:
+            self.at(task.deadline, send(TimerDue(task.wait, "timeout")))
+        if task.heartbeat is not None:
+            self.at(self.now + task.heartbeat, send(TimerDue(task.wait, "heartbeat")))
+        plan = run.plan.state(task.state)
+        assert isinstance(plan, TaskPlan)
+        if task.phase == "submitted":
+            answer = self._agreed.pop((id(run), task.wait))
+        else:
+            self.calls.append(task)
+            answer = self.answer(task.state, plan, task.arguments)
+            early = isinstance(answer, Fails) and answer.phase != "run"
+            if plan.resource.pattern != "request-response" and not early:
+                self._agreed[id(run), task.wait] = answer
+                self.at(self.now, send(JobAccepted(task.wait, answer.accepted)))
+                return
+        match answer:
+            case Returns(value, after):
+                self.at(self.now + after, send(TaskReturned(task.wait, value)))
+            case Fails(error, cause, after, phase):
+                self.at(self.now + after, send(TaskErred(task.wait, error, cause, phase)))
+            case Never():
+                pass
+
+    def answer(self, name: str, plan: TaskPlan | None, arguments: Json) -> Returns | Fails | Never:
+        """What the script has for this call."""
+        names = [name, "*"]
+        if plan is not None:
+            names[1:1] = [plan.resource.arn, f"{plan.resource.service}:{plan.resource.name}"]
+        key = next((each for each in names if each in self.tasks), None)
+        if key is None:
+            return Fails("Testing.NoAnswer", f"The script has no answer for {name}.")
+        answer = self.tasks[key]
+        if isinstance(answer, InTurn):
+            turn = self.counts.get(key, 0)
+            self.counts[key] = turn + 1
+            answer = answer.answers[min(turn, len(answer.answers) - 1)]
+        if callable(answer):
+            try:
+                answer = answer(arguments)
+            except StatesError as error:
+                answer = Fails(error.name, error.cause)
+        return answer if isinstance(answer, Returns | Fails | Never) else Returns(answer)
+
+    # ---- distributed Map ----
+
+    def _run_map(self, parent: Run, command: StartMapRun, tell: Callable[[Event], None]) -> None:
+        plan = parent.plan.state(command.state)
+        assert isinstance(plan, MapPlan)
+        frame = parent.execution.waiting[command.wait]
+        items = frame.items if plan.items is not None else None
+        request = RunRequested(settings=command.settings, items=items, keys=frame.keys)
+        _MapHost(self, parent, command, MapRun(plan), tell).send(request)
+
+
+class _MapHost:
+    """The host of one map run: reads items, runs children, writes results."""
+
+    def __init__(
+        self, world: World, parent: Run, command: StartMapRun, run: MapRun, tell: Callable[[Event], None]
+    ) -> None:
+        self.world, self.parent, self.command, self.run, self.tell = world, parent, command, run, tell
+        assert run.plan.distribution is not None
+        self.distribution = run.plan.distribution
+
+    def send(self, event: RunEvent) -> None:
+        """Deliver an event to the map run and do what it wants done."""
+        _, commands = self.run.handle(event, Moment(self.world.now, self.world.random, str))
+        for command in commands:
+            match command:
+                case ReadItems(wait=wait):
+                    self._effect(wait, "ItemReader", command.reader["arguments"])
+                case WriteResults(wait=wait):
+                    self._effect(wait, "ResultWriter", command.writer["arguments"])
+                case StartChild():
+                    self._child(command)
+                case CloseRun():
+                    self._tell(MapRunClosed(self.command.wait, command.output, command.error, command.cause))
+                case Cancel():
+                    pass
+                case other:
+                    assert_never(other)
+        if self.command.wait not in self.parent.execution.waiting and self.run.status == "RUNNING":
+            self.send(RunStopped())
+
+    def _tell(self, event: MapRunClosed) -> None:
+        self.world.at(self.world.now, lambda: self.tell(event))
+
+    def _effect(self, wait: int, part: str, arguments: Json) -> None:
+        answer = self.world.answer(f"{self.command.state}.{part}", None, arguments)
+        match answer:
+            case Returns(value, after):
+                reply = ItemsRead(wait, value, False) if part == "ItemReader" else ResultsWritten(wait, value)
+            case Fails(error, cause, after):
+                reply = EffectFailed(wait, error or f"States.{part}Failed", cause)
+            case Never():
+                return
+        self.world.at(self.world.now + after, lambda: self.send(reply))
+
+    def _child(self, command: StartChild) -> None:
+        name = f"{self.parent.name}-{self.run.plan.name}-{command.index}"
+        identity = msgspec.structs.replace(identity_of(f"machine/{self.distribution.label}", name), item=command.item)
+
+        def closed(close: Close) -> None:
+            record: dict[str, Json] = {"Name": name, "Status": close.status, "Input": command.input}
+            event = ChildClosed(
+                command.wait,
+                "FAILED" if close.status == "RUNNING" else close.status,
+                close.output,
+                close.error,
+                close.cause,
+                record,
+            )
+            self.world.at(self.world.now, lambda: self.send(event))
+
+        self.world.start_child(self.run.plan.processor, command.input, identity, closed)
+
+
+def _plan(definition: str | Mapping[str, Json] | Plan) -> Plan:
+    if isinstance(definition, Plan):
+        return definition
+    return compile_definition(definition if isinstance(definition, str) else json.dumps(definition))
+
+
+def run(
+    definition: str | Mapping[str, Json] | Plan,
+    input: Json = None,
+    tasks: Mapping[str, Answer] | None = None,
+    *,
+    seed: int = 0,
+    limits: Limits | None = None,
+) -> Run:
+    """Run one execution to its end against scripted tasks, in virtual time. See `World` for `tasks`.
+
+    The input is `{}` where none is given. Raises DefinitionError.
+    """
+    world = World(tasks, seed=seed, limits=limits)
+    started = world.start(definition, {} if input is None else input)
+    world.run()
+    return started
