@@ -1,7 +1,7 @@
 """The specification of Amazon States Language as one table: which field may stand where, and what its value may be.
 
-`lint` interprets the table, `compile` reads the defaults from it. It holds data only: what a field does is elsewhere, and
-rules that join several fields (variables, transitions, resources) are in the `lint_*` modules.
+`lints.shape` interprets the table, `compile` may read the defaults from it. It holds data only: what a field does is
+elsewhere, and rules that join several fields (variables, transitions, resources) are the other modules of `lints`.
 
 A *block* is an object of the language: a state by its type ("Task"), and every other object by the names below.
 """
@@ -144,9 +144,9 @@ Kind: TypeAlias = (
 class Field:
     """One row of the table.
 
-    `blocks` are the blocks that may carry the field, with blanks between. `dynamic` allows a JSONata expression in place
-    of a value of `kind`. Of all fields of a `group` at most one may be present, and one must if they are `required`.
-    `distributed` fields belong to a Map in DISTRIBUTED mode.
+    `blocks` are the blocks that may carry the field, with blanks between. `dynamic` allows a JSONata expression in
+    place of a value of `kind`. Of all fields of a `group` at most one may be present, and one must be if they are
+    `required`.
     """
 
     name: str
@@ -157,7 +157,6 @@ class Field:
     default: Json = None
     dynamic: bool = False
     group: str = ""
-    distributed: bool = False
 
     def speaks(self, language: QueryLanguage) -> bool:
         """Whether the field exists in this query language."""
@@ -197,8 +196,8 @@ TABLE: Final[tuple[Field, ...]] = (
     Field("Version", "Machine", Text()),
     Field("QueryLanguage", f"Machine {_STATES}", Text(("JSONPath", "JSONata")), default="JSONPath"),
     Field("TimeoutSeconds", "Machine", Integer(1, MOST_SECONDS)),
-    Field("StartAt", _SCOPES, Text(), required=True),
     Field("States", _SCOPES, States(), required=True),
+    Field("StartAt", _SCOPES, Text(), required=True),
     Field("ProcessorConfig", "Processor", Block("ProcessorConfig")),
     Field("Mode", "ProcessorConfig", Text(("INLINE", "DISTRIBUTED")), default="INLINE"),
     Field("ExecutionType", "ProcessorConfig", Text(("STANDARD", "EXPRESS"))),
@@ -229,8 +228,7 @@ TABLE: Final[tuple[Field, ...]] = (
     Field("ResultPath", "Catcher", Query(True, nullable=True, writes=True), "JSONPath", default="$"),
     # Task
     Field("Resource", "Task", Text(), required=True),
-    Field("Credentials", "Task", Block("Credentials")),
-    Field("RoleArn", "Credentials", Text(), required=True, dynamic=True),
+    Field("Credentials", "Task", Template(needs_object=True)),
     Field("TimeoutSeconds", "Task", Integer(1, MOST_SECONDS), default=MOST_SECONDS, dynamic=True, group="Timeout"),
     Field("TimeoutSecondsPath", "Task", Query(to_one=True), "JSONPath", group="Timeout"),
     Field("HeartbeatSeconds", "Task", Integer(1, MOST_SECONDS), dynamic=True, group="Heartbeat"),
@@ -270,36 +268,30 @@ TABLE: Final[tuple[Field, ...]] = (
     Field("ItemSelector", "Map", Template(), group="ItemSelector, Parameters"),
     Field("MaxConcurrency", "Map", Integer(0, MOST_SECONDS), default=0, dynamic=True, group="MaxConcurrency"),
     Field("MaxConcurrencyPath", "Map", Query(to_one=True), "JSONPath", group="MaxConcurrency"),
-    Field(
-        "ToleratedFailurePercentage",
-        "Map",
-        Number(0, 100),
-        default=0,
-        dynamic=True,
-        group="Percentage",
-        distributed=True,
-    ),
-    Field(
-        "ToleratedFailurePercentagePath", "Map", Query(to_one=True), "JSONPath", group="Percentage", distributed=True
-    ),
-    Field(
-        "ToleratedFailureCount", "Map", Integer(0, 2**31 - 1), default=0, dynamic=True, group="Count", distributed=True
-    ),
-    Field("ToleratedFailureCountPath", "Map", Query(to_one=True), "JSONPath", group="Count", distributed=True),
-    Field("Label", "Map", Text(), distributed=True),
-    Field("ItemReader", "Map", Block("ItemReader"), distributed=True),
-    Field("ItemBatcher", "Map", Block("ItemBatcher"), distributed=True),
-    Field("ResultWriter", "Map", Block("ResultWriter"), distributed=True),
+    Field("ToleratedFailurePercentage", "Map", Number(0, 100), default=0, dynamic=True, group="Percentage"),
+    Field("ToleratedFailurePercentagePath", "Map", Query(to_one=True), "JSONPath", group="Percentage"),
+    Field("ToleratedFailureCount", "Map", Integer(0, 2**31 - 1), default=0, dynamic=True, group="Count"),
+    Field("ToleratedFailureCountPath", "Map", Query(to_one=True), "JSONPath", group="Count"),
+    Field("Label", "Map", Text()),
+    Field("ItemReader", "Map", Block("ItemReader")),
+    Field("ItemBatcher", "Map", Block("ItemBatcher")),
+    Field("ResultWriter", "Map", Block("ResultWriter")),
     Field("Resource", "ItemReader", Text(), required=True),
     Field("Parameters", "ItemReader ResultWriter", Template(), "JSONPath"),
     Field("Arguments", "ItemReader ResultWriter", Template(), "JSONata"),
     Field("ReaderConfig", "ItemReader", Block("ReaderConfig")),
-    Field("InputType", "ReaderConfig", Text(("CSV", "JSON", "JSONL", "MANIFEST", "PARQUET"))),
-    Field("Transformation", "ReaderConfig", Text(("NONE", "LOAD_AND_FLATTEN")), default="NONE"),
-    Field("ManifestType", "ReaderConfig", Text(("S3_INVENTORY", "ATHENA_DATA"))),
-    Field("CSVHeaderLocation", "ReaderConfig", Text(("FIRST_ROW", "GIVEN"))),
+    Field("InputType", "ReaderConfig", Text(("CSV", "JSON", "JSONL", "MANIFEST", "PARQUET")), dynamic=True),
+    Field("Transformation", "ReaderConfig", Text(("NONE", "LOAD_AND_FLATTEN")), default="NONE", dynamic=True),
+    Field("ManifestType", "ReaderConfig", Text(("S3_INVENTORY", "ATHENA_DATA")), dynamic=True),
+    Field("CSVHeaderLocation", "ReaderConfig", Text(("FIRST_ROW", "GIVEN")), dynamic=True),
     Field("CSVHeaders", "ReaderConfig", Texts()),
-    Field("CSVDelimiter", "ReaderConfig", Text(("COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB")), default="COMMA"),
+    Field(
+        "CSVDelimiter",
+        "ReaderConfig",
+        Text(("COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB")),
+        default="COMMA",
+        dynamic=True,
+    ),
     Field("ItemsPointer", "ReaderConfig", Text(), dynamic=True),
     Field("MaxItems", "ReaderConfig", Integer(0, 100_000_000), dynamic=True, group="MaxItems"),
     Field("MaxItemsPath", "ReaderConfig", Query(to_one=True), "JSONPath", group="MaxItems"),
@@ -332,6 +324,21 @@ def groups_of(block: str) -> Mapping[str, tuple[Field, ...]]:
 
 def _grouped(block: str) -> Iterator[Field]:
     return (field for field in fields_of(block).values() if field.group)
+
+
+DISTRIBUTED_ONLY: Final = frozenset(
+    {
+        "ToleratedFailurePercentage",
+        "ToleratedFailurePercentagePath",
+        "ToleratedFailureCount",
+        "ToleratedFailureCountPath",
+        "Label",
+        "ItemReader",
+        "ItemBatcher",
+        "ResultWriter",
+    }
+)
+"""Fields of a Map that mean something in DISTRIBUTED mode alone."""
 
 
 def default(block: str, name: str) -> Json:

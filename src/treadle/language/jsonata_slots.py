@@ -13,7 +13,7 @@ from treadle.language.plan import Assign, Catcher, Dataflow, Rule
 from treadle.language.queries.jsonata import UNDEFINED, UNSUPPORTED, JsonataError, compile_expression
 from treadle.language.scope import Expr, Json, Scope
 from treadle.language.timestamps import parse_timestamp
-from treadle.language.values import json_text
+from treadle.language.values import is_array, is_object, json_text
 from treadle.language.waits import until_moment
 
 Fields = Mapping[str, Json]
@@ -55,12 +55,12 @@ def _template(value: Json, location: str) -> Expr | None:
     """A value with expressions at any depth; None where there is none."""
     if is_expression(value):
         return _evaluation(value, location)
-    if isinstance(value, list):
+    if is_array(value):
         elements = [(each, _template(each, f"{location}[{index}]")) for index, each in enumerate(value)]
         if all(compiled is None for _, compiled in elements):
             return None
         return lambda scope: [each if compiled is None else compiled(scope) for each, compiled in elements]
-    if not isinstance(value, dict):
+    if not is_object(value):
         return None
     members = [(key, _template(each, f"{location}/{key}")) for key, each in value.items()]
     dynamic = tuple((key, compiled) for key, compiled in members if compiled is not None)
@@ -198,11 +198,12 @@ def until(fields: Fields) -> Expr:
 
 def items(fields: Fields, distributed: bool) -> Expr:
     """The items of a Map."""
+    # Observed on AWS: an inline Map refuses an object, which a distributed one maps over.
     kinds: tuple[type, ...] = (list, dict) if distributed else (list,)
     given = _typed(fields, "Items", kinds, "array")
 
     def evaluate(scope: Scope) -> Json:
-        value = scope.input if given is None else given(scope)
+        value: Json = scope.input if given is None else given(scope)
         if not isinstance(value, kinds):
             raise _failure(f"Map state input must be an array but was: {json_text(value)}", None)
         return value

@@ -16,7 +16,7 @@ from treadle.language.plan import Assign, Catcher, Dataflow, Place, Rule
 from treadle.language.queries.jsonpath import PathError, Query, compile_path, compile_query, place
 from treadle.language.scope import Expr, Json, Scope
 from treadle.language.timestamps import parse_timestamp
-from treadle.language.values import json_text
+from treadle.language.values import is_array, is_object, json_text
 from treadle.language.waits import until_moment
 
 Fields = Mapping[str, Json]
@@ -96,12 +96,12 @@ def template(value: Json) -> Expr:
 
 def _template(value: Json) -> Expr | None:
     """None where nothing in the value is to be evaluated."""
-    if isinstance(value, list):
+    if is_array(value):
         elements = [(each, _template(each)) for each in value]
         if all(compiled is None for _, compiled in elements):
             return None
         return lambda scope: [each if compiled is None else compiled(scope) for each, compiled in elements]
-    if not isinstance(value, dict):
+    if not is_object(value):
         return None
     constant: dict[str, Json] = {}
     evaluated: list[tuple[str, Expr]] = []
@@ -180,10 +180,11 @@ def _intrinsic(text: str) -> Expr:
 
 def dataflow(fields: Fields) -> Dataflow:
     """The data flow of a state."""
-    parameters = None if fields["Type"] == "Map" else fields.get("Parameters")
+    # A Map's Parameters is the older name of ItemSelector.
+    with_parameters = "Parameters" in fields and fields["Type"] != "Map"
     return Dataflow(
         take=_filter(fields, "InputPath"),
-        arguments=template(parameters) if "Parameters" in fields and fields["Type"] != "Map" else None,
+        arguments=template(fields["Parameters"]) if with_parameters else None,
         keep=template(fields["ResultSelector"]) if "ResultSelector" in fields else None,
         place=result_path(fields),
         output=_filter(fields, "OutputPath"),
@@ -285,11 +286,12 @@ def until(fields: Fields) -> Expr:
 def items(fields: Fields, distributed: bool) -> Expr:
     """The items of a Map."""
     query = compile_query(fields.get("ItemsPath", "$"))
+    # Observed on AWS: an inline Map refuses an object, which a distributed one maps over.
     kinds: tuple[type, ...] = (list, dict) if distributed else (list,)
     read = _whole(query)
 
     def evaluate(scope: Scope) -> Json:
-        value = read(scope)
+        value: Json = read(scope)
         if not isinstance(value, kinds):
             raise _runtime(f'Reference path "{query.text}" must point to array.')
         return value

@@ -237,7 +237,7 @@ class Plan:
 
     def every_state(self) -> Iterator[StatePlan]:
         """All states, those of inner scopes included."""
-        open_plans = [self]
+        open_plans: list[Plan] = [self]
         while open_plans:
             for state in open_plans.pop().states.values():
                 yield state

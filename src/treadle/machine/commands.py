@@ -1,7 +1,7 @@
 """What an execution wants done outside: the only things that `Interpreter.handle` gives.
 
 Three of them are also *waits*: while one stands open in the execution, the host owes it an event. A wait that is opened
-gives the command itself, one that vanishes gives `Cancel`. A task whose phase moves on gives its command again, with
+gives the command itself, one that vanishes gives `Cancel`. A task whose phase moves on gives its command again under
 the same `wait`: the host replaces what it knew of it.
 """
 
@@ -20,8 +20,8 @@ class RunTask(msgspec.Struct, frozen=True, kw_only=True):
     """Call what a Task state names.
 
     `state` finds the plan's Task (names are unique in a machine). `deadline` is the moment at which
-    `TimerDue(wait, "timeout")` is owed; None before the task has started, and without TimeoutSeconds. `heartbeat` is the
-    longest silence in seconds before `TimerDue(wait, "heartbeat")` is owed. `token` is the task token, where the
+    `TimerDue(wait, "timeout")` is owed; None before the task has started, and without TimeoutSeconds. `heartbeat` is
+    the longest silence in seconds before `TimerDue(wait, "heartbeat")` is owed. `token` is the task token, where the
     resource takes one. In phase `submitted` the service has accepted the job and `job` is what it answered.
     """
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from treadle.language.scope import Json
-from treadle.machine.execution import Execution, Frame
+from treadle.machine.execution import Execution
+from treadle.machine.frame import Frame
 
 _COUNTS_RETRIES = ("Task", "Parallel", "Map")
 
@@ -37,10 +38,11 @@ def describe(execution: Execution, frame: Frame, token: str | None, item: dict[s
     }
     state = frame.state
     if state is not None:
-        context["State"] = {"Name": state.name, "EnteredTime": iso(frame.entered_at)}
+        visit: dict[str, Json] = {"Name": state.name, "EnteredTime": iso(frame.entered_at)}
         # Observed on AWS: a Pass has no RetryCount.
         if state.type in _COUNTS_RETRIES:
-            context["State"]["RetryCount"] = frame.retries
+            visit["RetryCount"] = frame.retries
+        context["State"] = visit
     if token is not None:
         context["Task"] = {"Token": token}
     if item is not None or frame.item is not None:

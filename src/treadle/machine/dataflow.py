@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from treadle.errors import StatesError
 from treadle.language.plan import Assign, Expr, StatePlan
 from treadle.language.scope import Json, Scope
-from treadle.machine.execution import Frame
+from treadle.machine.frame import Frame
 from treadle.machine.journal import EXITED, json_text
 from treadle.machine.limits import too_large
 
@@ -41,7 +41,10 @@ def leave(machine: Interpreter, frame: Frame, state: StatePlan, result: Json) ->
     kept = result if flow.keep is None else flow.keep(_with_result(machine, frame, result, result))
     placed = kept if flow.place is None else flow.place(frame.input, kept)
     output = placed if flow.output is None else flow.output(_with_result(machine, frame, placed, result))
-    finish(machine, frame, state, output, assigned(machine, flow.assign, _with_result(machine, frame, result, result)))
+    variables = None
+    if flow.assign is not None:
+        variables = assigned(machine, flow.assign, _with_result(machine, frame, result, result))
+    finish(machine, frame, state, output, variables)
 
 
 def _with_result(machine: Interpreter, frame: Frame, root: Json, result: Json) -> Scope:

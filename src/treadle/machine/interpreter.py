@@ -1,11 +1,11 @@
 """One event in; journal entries and commands out. Read this first.
 
-    handle(event):  settle the wait that the event names  ->  step every frame that can move  ->  the difference of waits
+    handle(event):  settle the wait that the event names -> step every frame that can move -> the difference of waits
 
 Owns the order of things: which frame moves, one entry further at a time, until every frame waits for something
-outside. What a state does stands in `states/`, retrying and catching in retry.py, what an entry changes in
-execution.py. It must never change an execution but through `record`, never read a clock, never do anything: `Moment`
-lends it the time and the randomness, commands say what is to be done.
+outside. What is done with a frame stands in steps.py and `states/`, retrying and catching in retry.py, what an entry
+changes in changes.py. It must never change an execution but through `record`, never read a clock, never do anything:
+`Moment` lends it the time and the randomness, commands say what is to be done.
 
 Every decision is taken from the execution alone, so it does not matter whether an execution was carried in memory or
 rebuilt from its journal, nor where the journal was cut.
@@ -16,18 +16,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Final
 
 import msgspec
 
 from treadle.errors import StatesError
-from treadle.language.plan import MapPlan, TaskPlan, WaitPlan
+from treadle.language.plan import TaskPlan
 from treadle.language.scope import Json, Randomness, Scope
-from treadle.machine import execution as at
 from treadle.machine.commands import Cancel, Close, Command, RunTask, StartMapRun, StartTimer
 from treadle.machine.context import describe
-from treadle.machine.dataflow import leave
 from treadle.machine.events import (
     Event,
     ForkRequested,
@@ -41,12 +39,13 @@ from treadle.machine.events import (
     TaskReturned,
     TimerDue,
 )
-from treadle.machine.execution import Execution, Failure, Frame
-from treadle.machine.journal import ENTERED, HIDDEN, IRREGULAR, Entry, json_text, number
+from treadle.machine.execution import Execution
+from treadle.machine.frame import ENTER, Failure, Frame
+from treadle.machine.journal import HIDDEN, IRREGULAR, Entry, FramePath, json_text, number
 from treadle.machine.limits import Limits
-from treadle.machine.retry import catch_or_fail, recover_from, told
-from treadle.machine.states import RUN, SPAWN, map, task, wait
-from treadle.machine.states.abort import abort
+from treadle.machine.retry import recover_from, told
+from treadle.machine.states import task
+from treadle.machine.steps import STEPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class Interpreter:
         self.sized: Json = None  # the last JSON value found to be within the limit
         # ExecutionFailed must still find room in a history that is full.
         self.last_event = (self.limits.history_events or sys.maxsize) - 1
-        self.heap: list[Frame] = []
+        self.heap: list[tuple[FramePath, Frame]] = []  # ready frames, outer before inner, by branch or iteration
         self._queue_all()
 
     def handle(self, event: Event | None, moment: Moment, page: int = 1_000_000) -> tuple[list[Entry], list[Command]]:
@@ -85,14 +84,15 @@ class Interpreter:
         the commit. An event that nobody waits for gives nothing.
         """
         self.now, self.random, self.token_for = moment.now, moment.random, moment.token_for
-        self.journal = journal = []
+        journal: list[Entry] = []
+        self.journal = journal
         execution = self.execution
         if event is not None:
             self._take(event)
         heap = self.heap
         while heap and execution.status == "RUNNING" and len(journal) < page:
-            frame = heap[0]
-            step = _STEPS.get(frame.todo)
+            frame = heap[0][1]
+            step = STEPS.get(frame.todo)
             if step is None:
                 heappop(heap)
                 frame.queued = False
@@ -124,7 +124,7 @@ class Interpreter:
         """The frame may be able to move."""
         if not frame.queued:
             frame.queued = True
-            heappush(self.heap, frame)
+            heappush(self.heap, (frame.path, frame))
 
     def scope(self, frame: Frame, root: Json, token: str | None = None, item: dict[str, Json] | None = None) -> Scope:
         """What a query of the frame's state sees, with `root` as JSONPath's `$`."""
@@ -175,7 +175,7 @@ class Interpreter:
 
     def _fork(self, event: ForkRequested) -> None:
         frame = self.execution.frame(event.frame)
-        assert frame.todo == at.ENTER, "a fork starts where a state is about to be entered"
+        assert frame.todo == ENTER, "a fork starts where a state is about to be entered"
         note: dict[str, Json] = {}
         if event.input is not msgspec.UNSET:
             note["input"] = event.input
@@ -232,65 +232,6 @@ class Interpreter:
         else:
             self.record(frame, "MapRunFailed", told(Failure(event.error, event.cause)))
 
-    # ---- steps ----
-
-    def _enter(self, frame: Frame) -> None:
-        name = frame.next
-        assert name is not None
-        self.record(frame, ENTERED[frame.plan.states[name].type], {"name": name, "input": frame.value})
-
-    def _run(self, frame: Frame) -> None:
-        state = frame.state
-        assert state is not None
-        RUN[state.type](self, frame, state)
-
-    def _spawn(self, frame: Frame) -> None:
-        state = frame.state
-        assert state is not None
-        SPAWN[state.type](self, frame, state)
-
-    def _launch(self, frame: Frame) -> None:
-        assert isinstance(frame.state, MapPlan)
-        map.launch(self, frame, frame.state)
-
-    def _relaunch(self, frame: Frame) -> None:
-        assert isinstance(frame.state, MapPlan)
-        map.relaunch(self, frame, frame.state)
-
-    def _succeed(self, frame: Frame) -> None:
-        self.record(frame, "MapStateSucceeded")
-
-    def _exit(self, frame: Frame) -> None:
-        state = frame.state
-        assert state is not None
-        if isinstance(state, WaitPlan):
-            wait.wake_up(self, frame, state)
-        else:
-            leave(self, frame, state, frame.value)
-
-    def _recover(self, frame: Frame) -> None:
-        recover_from(self, frame, frame.value)
-
-    def _catch(self, frame: Frame) -> None:
-        catch_or_fail(self, frame, frame.value)
-
-    def _abort(self, frame: Frame) -> None:
-        abort(self, frame)
-
-    def _end(self, frame: Frame) -> None:
-        parent = frame.parent
-        if parent is None:
-            self.record(frame, "ExecutionSucceeded", {"output": frame.value})
-            return
-        state = parent.state
-        assert state is not None
-        if state.type == "Map":
-            details = {"name": state.name, "index": frame.path[-1]}
-            self.record(frame, "MapIterationSucceeded", details, {"output": frame.value})
-        else:
-            self.record(frame, "BranchSucceeded", NOTHING, {"output": frame.value})
-        self.wake(parent)
-
     def evaluation_failed(self, frame: Frame, error: StatesError, here: bool = False) -> None:
         """A query, or a rule of the state, failed: say it in AWS's words and go on to Retry and Catch."""
         state = frame.state
@@ -332,28 +273,11 @@ class Interpreter:
         """Queue every frame that can move: once per recovery or redrive, never per event."""
         self._unqueue()
         if self.execution.status == "RUNNING":
-            self.heap[:] = [frame for frame in self.execution.root.below() if frame.todo in _STEPS]
-            for frame in self.heap:
-                frame.queued = True
-            heapify(self.heap)
+            for frame in self.execution.root.below():
+                if frame.todo in STEPS:
+                    self.wake(frame)
 
     def _unqueue(self) -> None:
-        for frame in self.heap:
+        for _, frame in self.heap:
             frame.queued = False
         self.heap.clear()
-
-
-_STEPS: Final[dict[str, Callable[[Interpreter, Frame], None]]] = {
-    at.ENTER: Interpreter._enter,
-    at.RUN: Interpreter._run,
-    at.SPAWN: Interpreter._spawn,
-    at.LAUNCH: Interpreter._launch,
-    at.RELAUNCH: Interpreter._relaunch,
-    at.SUCCEED: Interpreter._succeed,
-    at.EXIT: Interpreter._exit,
-    at.RECOVER: Interpreter._recover,
-    at.CATCH: Interpreter._catch,
-    at.ABORT: Interpreter._abort,
-    at.END: Interpreter._end,
-}
-"""What to do with a frame, by what comes next in it. A frame that is not here waits, or has ended."""

@@ -8,7 +8,7 @@ what AWS shows, `note` what only `Execution.apply` needs. `number` is the one pl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
@@ -65,6 +65,10 @@ class Numbered(Protocol):
     todo: str
 
 
+def _nowhere(frame: Numbered) -> int:
+    return 0
+
+
 def _after_iteration(frame: Numbered) -> int:
     """Observed on AWS: an iteration starts after the last event inside the iteration that made room for it."""
     return frame.parent.spawned_after
@@ -82,11 +86,11 @@ def _with_the_failing(frame: Numbered) -> int:
     return frame.previous
 
 
-IRREGULAR: Final = {
+IRREGULAR: Final[dict[str, Callable[[Numbered], int]]] = {
     "EvaluationFailed": _with_the_entering,
-    "ExecutionStarted": lambda _: 0,
+    "ExecutionStarted": _nowhere,
     # Observed on AWS: a stop points nowhere.
-    "ExecutionAborted": lambda _: 0,
+    "ExecutionAborted": _nowhere,
     "MapIterationStarted": _after_iteration,
     "MapIterationAborted": _with_the_failing,
     **dict.fromkeys(ABORTED.values(), _with_the_failing),

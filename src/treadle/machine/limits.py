@@ -10,8 +10,8 @@ class Limits:
     """Quotas of one execution, with AWS's values. AWS 'Service quotas'.
 
     `payload_bytes` bounds every input and output, as UTF-8 of its JSON. `history_events` bounds the public history;
-    None takes the bound away. `inline_concurrency` is how many iterations an inline Map runs at once when its definition
-    sets no limit. `variables_bytes` bounds all variables visible in one place.
+    None takes the bound away. `inline_concurrency` is how many iterations an inline Map runs at once when its
+    definition sets no limit. `variables_bytes` bounds all variables visible in one place.
     """
 
     payload_bytes: int = 262_144

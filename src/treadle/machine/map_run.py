@@ -198,7 +198,7 @@ class MapRun:
 
     def counts(self) -> dict[str, int]:
         """How many children are in which status, as DescribeMapRun counts executions."""
-        counts = dict.fromkeys(("pending", "running", "succeeded", "failed", "timedOut", "aborted"), 0)
+        counts: dict[str, int] = dict.fromkeys(("pending", "running", "succeeded", "failed", "timedOut", "aborted"), 0)
         for child in self.children:
             counts["timedOut" if child.status == "TIMED_OUT" else child.status.lower()] += 1
         return {**counts, "total": len(self.children)}
@@ -254,7 +254,8 @@ class MapRun:
 
     def _enough(self) -> bool:
         """Whether the next batch is complete: all of it is read, or there is no more."""
-        most = (self.settings.get("batcher") or {}).get("maxItems") or 1
+        batcher: dict[str, int] = self.settings.get("batcher") or {}
+        most = batcher.get("maxItems") or 1
         return bool(self.items) and (not self.more or len(self.items) > most)
 
     def _exceeded(self) -> bool:
@@ -321,7 +322,8 @@ class MapRun:
             return [child.record for child in self.children]
         outputs = [child.output for child in self.children if child.status == "SUCCEEDED"]
         if transformation == "FLATTEN":
-            return [each for output in outputs for each in (output if isinstance(output, list) else [output])]
+            lists: list[list[Json]] = [output if isinstance(output, list) else [output] for output in outputs]
+            return [each for flat in lists for each in flat]
         return outputs
 
     def _fail(self, error: str, cause: str | None) -> None:

@@ -8,7 +8,7 @@ from treadle.errors import StatesError
 from treadle.language.plan import Catcher, Retrier, StatePlan, TaskPlan
 from treadle.language.scope import Json
 from treadle.machine.dataflow import assigned, finish
-from treadle.machine.execution import Failure, Frame
+from treadle.machine.frame import Failure, Frame
 
 if TYPE_CHECKING:
     from treadle.machine.interpreter import Interpreter

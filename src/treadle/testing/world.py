@@ -11,7 +11,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import Final
 
 import msgspec
 
@@ -202,8 +202,6 @@ class World:
             case Close():
                 check_journal(run.journal)
                 closed(command)
-            case other:
-                assert_never(other)
 
     # ---- tasks ----
 
@@ -291,8 +289,6 @@ class _MapHost:
                     self._tell(MapRunClosed(self.command.wait, command.output, command.error, command.cause))
                 case Cancel():
                     pass
-                case other:
-                    assert_never(other)
         if self.command.wait not in self.parent.execution.waiting and self.run.status == "RUNNING":
             self.send(RunStopped())
 

@@ -1,84 +1,131 @@
-"""JSONata as AWS Step Functions runs it (interim engine; the contract below is final)."""
+"""JSONata as AWS Step Functions runs it: the text between `{%` and `%}` compiled to a reader of the scope.
 
-# pyright: basic
+It owns what an expression may see ($states and the workflow variables, no input document) and what its outcome is turned
+into. It never checks where an expression may stand: that is lint's. Neighbours: `jsonata_syntax.py` -> `jsonata_resolve.py`
+-> `jsonata_evaluate.py` is the way of an expression; why there is an engine here, see docs/decisions/jsonata-engine.md.
+"""
+
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
-from typing import Any, Final
 
-import jsonata
-from jsonata.jexception import JException
-
+from treadle.language.queries.jsonata_errors import (
+    STACK,
+    Fault,
+    JsonataError,
+    JsonataSyntaxError,
+    LimitExceeded,
+    describe,
+)
+from treadle.language.queries.jsonata_evaluate import Compiler
+from treadle.language.queries.jsonata_functions import FUNCTIONS
+from treadle.language.queries.jsonata_resolve import resolve, usage
+from treadle.language.queries.jsonata_syntax import parse
+from treadle.language.queries.jsonata_values import (
+    UNDEFINED,
+    UNSUPPORTED,
+    Evaluate,
+    Frame,
+    Function,
+    Run,
+    plain,
+    to_json,
+)
 from treadle.language.scope import Json, Scope
 
-
-class JsonataSyntaxError(Exception):
-    def __init__(self, code: str, message: str, position: int) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-        self.position = position
-
-
-class JsonataError(Exception):
-    pass
-
-
-class Nothing(Enum):
-    UNDEFINED = "undefined"
-    UNSUPPORTED = "unsupported"
-
-
-UNDEFINED: Final = Nothing.UNDEFINED
-UNSUPPORTED: Final = Nothing.UNSUPPORTED
+__all__ = [
+    "UNDEFINED",
+    "UNSUPPORTED",
+    "Expression",
+    "JsonataError",
+    "JsonataSyntaxError",
+    "compile_expression",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
+    """A compiled expression.
+
+    `text` is the source without delimiters, stripped. `variables` are the names it leaves free, `states` among them, built-in
+    functions not. `states_fields` are the fields it reads off $states, `*` where it uses all of it. `read` evaluates it: a
+    JSON value, UNDEFINED or UNSUPPORTED; it raises JsonataError.
+    """
+
     text: str
     variables: frozenset[str]
     states_fields: frozenset[str]
     read: Callable[[Scope], Json]
 
 
-@lru_cache(maxsize=4096)
-def compile_expression(text: str) -> Expression:
-    text = text.strip()
-    try:
-        jsonata.Jsonata(text)
-    except JException as error:
-        raise JsonataSyntaxError(error.error, str(error), error.location) from None
-    code = re.sub(r'"[^"]*"|\'[^\']*\'', "''", text)
-    names = set(re.findall(r"\$([A-Za-z_]\w*)(?!\w*\s*\()", code)) - set(re.findall(r"\$([A-Za-z_]\w*)\s*:=", code))
-    for parameters in re.findall(r"function\s*\(([^)]*)\)", code):
-        names -= set(re.findall(r"\$(\w+)", parameters))
-    fields = set(re.findall(r"\$states\.(\w+)", code))
-    if re.search(r"\$states(?!\w|\.\w)", code):
-        fields.add("*")
+_STATES: dict[str, Callable[[Scope], Json]] = {
+    "input": lambda scope: scope.input,
+    "context": lambda scope: scope.context,
+    "result": lambda scope: scope.result,
+    "errorOutput": lambda scope: scope.error,
+}
+# Present whenever $states is; the others only where there is a result or an error.
+_ALWAYS = frozenset(["input", "context"])
+
+
+def _states(scope: Scope, fields: frozenset[str]) -> dict[str, Json]:
+    whole = "*" in fields
+    found: dict[str, Json] = {}
+    for name, field in _STATES.items():
+        if whole or name in fields:
+            value = field(scope)
+            if value is not None or name in _ALWAYS or not whole:
+                found[name] = value
+    return found
+
+
+def _reader(evaluate: Evaluate, names: frozenset[str], fields: frozenset[str]) -> Callable[[Scope], Json]:
+    uses_states = "states" in names
+    others = tuple(names - {"states"})
 
     def read(scope: Scope) -> Json:
-        bindings: dict[str, Any] = {name: scope.variables[name] for name in names if name in scope.variables}
-        bindings["states"] = {
-            "input": scope.input,
-            "result": scope.result,
-            "errorOutput": scope.error,
-            "context": scope.context,
-        }
-        engine = jsonata.Jsonata(f'{{"r":({text})}}')
-        frame = engine.create_frame()
-        for name, value in bindings.items():
-            frame.bind(name, value)
+        bound: dict[str, Json] = {name: scope.variables[name] for name in others if name in scope.variables}
+        if uses_states:
+            bound["states"] = _states(scope, fields)
+        run = Run(scope, bound)
         try:
-            answer = engine.evaluate(None, frame)
-        except JException as error:
-            raise JsonataError(f"{error.error}: {error}") from None
-        if not isinstance(answer, dict) or "r" not in answer:
-            return UNDEFINED
-        value = answer["r"]
-        return value if value is None or isinstance(value, str | int | float | list | dict | bool) else UNSUPPORTED
+            value = evaluate(UNDEFINED, Frame(run, None, {}))
+            return _outcome(value, run)
+        except Fault as fault:
+            raise JsonataError(_message(fault, run)) from None
+        except LimitExceeded as limit:
+            raise JsonataError(str(limit)) from None
+        except RecursionError:
+            raise JsonataError(STACK) from None
 
-    return Expression(text, frozenset(names), frozenset(fields), read)
+    return read
+
+
+def _outcome(value: Json, run: Run) -> Json:
+    if isinstance(value, Function):
+        return UNSUPPORTED
+    if run.mixed:
+        return plain(value)
+    return list(value) if isinstance(value, list) and type(value) is not list else value
+
+
+def _message(fault: Fault, run: Run) -> str:
+    return f"{fault.code}: {describe(fault.code, fault.inserts, lambda value: to_json(value, run))}"
+
+
+@lru_cache(maxsize=10_000)
+def compile_expression(text: str) -> Expression:
+    """The compiled form of the text between `{%` and `%}`; raises JsonataSyntaxError."""
+    stripped = text.strip()
+    try:
+        tree = resolve(parse(stripped))
+        found = usage(tree)
+        evaluate = Compiler(FUNCTIONS, found.bound).compile(tree)
+    except RecursionError:
+        raise JsonataSyntaxError("S0500", "The expression is nested too deeply", 0) from None
+    names = frozenset(found.free)
+    fields = frozenset(found.states_fields)
+    variables = frozenset(name for name in names if name not in FUNCTIONS)
+    return Expression(stripped, variables, fields, _reader(evaluate, names, fields))

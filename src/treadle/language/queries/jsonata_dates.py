@@ -313,26 +313,25 @@ def _zone_reader(marker: _Marker) -> tuple[str, Callable[[str], Json]]:
 
 
 # Which components make a date or a time, as (mask of those that may appear, all of them from the largest on).
-_DATES = (("YMD", "YMD"), ("Yd", "YD"), ("XxwF", "XxwF"), ("XWF", "XWF"))
+_DATES = (("YMD", "YMD"), ("Yd", "YD"), ("Xxw", "XxwF"), ("XW", "XWF"))
 _LONGEST_TEXT = 1000
 
 
 def _from_picture(run: Run, text: str, picture: str) -> Json:
     parts = _picture(picture)
-    markers = [part for part in parts if isinstance(part, _Marker) and part.component not in "CE"]
     readers = [_reader(part) if isinstance(part, _Marker) else (re.escape(part), None) for part in parts]
     run.spend(len(text) * 10)
     if len(text) > _LONGEST_TEXT:
         # No timestamp is that long; Python's matcher, which cannot be stopped, is not asked.
         return UNDEFINED
     found = re.fullmatch("".join(f"({pattern})" for pattern, _ in readers), text, re.IGNORECASE | re.ASCII)
-    if found is None or not markers:
+    if found is None:
         return UNDEFINED
     values: dict[str, Json] = {}
     for part, (_, meaning), piece in zip(parts, readers, found.groups(), strict=True):
         if isinstance(part, _Marker) and meaning:
             values[part.component] = meaning(piece)
-    return _assemble(values, _moment(run.scope.now * 1000))
+    return _assemble(values, _moment(run.scope.now * 1000)) if values else UNDEFINED
 
 
 def _fits(values: dict[str, Json], letters: str, allowed: str) -> bool:

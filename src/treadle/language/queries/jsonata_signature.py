@@ -48,6 +48,8 @@ class Signature:
         self._parameters = parameters
         self._whole = re.compile("".join(f"({each.regex})" for each in parameters))
         self._matches: dict[str, tuple[str, ...] | None] = {}
+        self.callables = frozenset(at for at, each in enumerate(parameters) if "f" in each.kind)
+        """The places of the parameters that are meant to be functions."""
 
     def check(self, args: list[Json], context: Json) -> list[Json]:
         """The arguments as the function wants them; raises T0410, T0411 or T0412."""

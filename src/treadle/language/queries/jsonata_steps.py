@@ -16,6 +16,7 @@ from treadle.language.queries.jsonata_values import (
     Constructed,
     Evaluate,
     Frame,
+    Function,
     Run,
     Sequence,
     is_number,
@@ -67,17 +68,19 @@ def field_of(name: str) -> Evaluate:
 
 
 def wildcard(context: Json, frame: Frame) -> Json:
-    """The `*` step: the values of all fields, arrays flattened."""
+    """The `*` step: the values of all fields, arrays flattened. With an array among them it is no sequence but an array."""
     found = Sequence()
+    has_array = False
     values = context.values() if type(context) is dict else context if isinstance(context, list) else ()
     for value in values:
         if isinstance(value, list):
+            has_array = True
             _flatten(value, found)
         else:
             found.append(value)
     frame.run.spend(len(found))
     frame.run.hold(len(found))
-    return found
+    return list(found) if has_array else found
 
 
 def _flatten(values: list[Json], found: Sequence) -> None:
@@ -126,6 +129,8 @@ def fields(first: Evaluate | None, names: list[str], rest: list[Step]) -> Evalua
                 return _walk([*_reading(names[index:]), *rest], items, frame)
             else:
                 return UNDEFINED
+        if value is UNDEFINED:
+            return UNDEFINED
         if rest:
             many = isinstance(value, list) and type(value) is not Constructed
             return _walk(rest, value if many else [value], frame)
@@ -176,6 +181,8 @@ def _advance(step: Step, items: list[Json], frame: Frame, is_last: bool) -> Json
             result.extend(value)
         else:
             result.append(value)
+            if name is None and isinstance(value, Function):
+                run.mixed = True
     run.hold(len(result))
     return result
 
@@ -284,6 +291,9 @@ def keep_where(predicate: Evaluate, cost: int) -> Filter:
         result = _like(value)
         is_tuples = result.tuples
         frame.run.spend(cost * len(items))
+        if value is UNDEFINED:
+            # As in jsonata.js, undefined is an item like any other here; in a result it is written as null.
+            frame.run.mixed = True
         for index, item in enumerate(items):
             if is_tuples:
                 answer = predicate(item[VALUE], frame.child(dict(item)))
@@ -343,7 +353,7 @@ def sort_terms(terms: list[Evaluate], descending: list[bool], cost: int) -> Filt
             return _order(left, right, descending) > 0
 
         if len(items) < 2:
-            return items
+            return items if is_tuples else Sequence(items)
         keyed = [(keys(item), item) for item in items]
         merged = merge_sort(keyed, lambda left, right: after(left[0], right[0]), frame.run)
         result = Sequence([item for _, item in merged])

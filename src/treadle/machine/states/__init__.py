@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from treadle.machine.states import choice, fail, map, parallel, pass_, succeed, task, wait
 
-RUN: Final[dict[str, Callable[[Any, Any, Any], None]]] = {
+RUN_BY_TYPE: Final[dict[str, Callable[[Any, Any, Any], None]]] = {
     "Pass": pass_.run,
     "Task": task.run,
     "Choice": choice.run,
@@ -19,5 +19,5 @@ RUN: Final[dict[str, Callable[[Any, Any, Any], None]]] = {
 }
 """What a state is for, by type: (interpreter, frame, state)."""
 
-SPAWN: Final[dict[str, Callable[[Any, Any, Any], None]]] = {"Parallel": parallel.spawn, "Map": map.spawn}
+SPAWN_BY_TYPE: Final[dict[str, Callable[[Any, Any, Any], None]]] = {"Parallel": parallel.spawn, "Map": map.spawn}
 """What comes next in a state with scopes inside."""

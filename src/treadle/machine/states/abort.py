@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from treadle.language.plan import ParallelPlan
-from treadle.machine import execution as at
-from treadle.machine.execution import Frame
+from treadle.language.plan import ParallelPlan, TaskPlan
+from treadle.machine import frame as at
+from treadle.machine.frame import Frame
 from treadle.machine.journal import ABORTED
 from treadle.machine.retry import recover_from
 
@@ -22,9 +22,8 @@ def abort(machine: Interpreter, frame: Frame) -> None:
     """
     failed = frame.children[frame.failed]
     # Observed on AWS: the Task that made a Parallel fail is itself shown as aborted.
-    if isinstance(frame.state, ParallelPlan) and failed.todo == at.FAILED and failed.state is not None:
-        if failed.state.type == "Task":
-            machine.record(failed, "TaskStateAborted")
+    if isinstance(frame.state, ParallelPlan) and isinstance(failed.state, TaskPlan) and failed.todo == at.FAILED:
+        machine.record(failed, "TaskStateAborted")
     for sibling in list(frame.children.values()):
         if sibling is not failed:
             _abort_scope(machine, sibling)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from treadle.errors import StatesError
 from treadle.language.plan import ChoicePlan
 from treadle.machine.dataflow import assigned, finish, leave, taken
-from treadle.machine.execution import Frame
+from treadle.machine.frame import Frame
 
 if TYPE_CHECKING:
     from treadle.machine.interpreter import Interpreter

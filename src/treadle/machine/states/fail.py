@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from treadle.language.plan import FailPlan
 from treadle.machine.dataflow import evaluated
-from treadle.machine.execution import Failure, Frame
+from treadle.machine.frame import Failure, Frame
 from treadle.machine.retry import fail
 
 if TYPE_CHECKING:

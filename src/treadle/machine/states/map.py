@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from treadle.language.plan import Distribution, MapPlan
 from treadle.language.scope import Expr, Json, Scope
 from treadle.machine.dataflow import taken
-from treadle.machine.execution import Frame, child, map_item
+from treadle.machine.frame import Frame, child, map_item
 
 if TYPE_CHECKING:
     from treadle.machine.interpreter import Interpreter

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from treadle.language.plan import ParallelPlan
 from treadle.machine.dataflow import arguments
-from treadle.machine.execution import Frame
+from treadle.machine.frame import Frame
 
 if TYPE_CHECKING:
     from treadle.machine.interpreter import Interpreter

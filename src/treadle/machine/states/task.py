@@ -11,7 +11,7 @@ from treadle.errors import StatesError
 from treadle.language.plan import TaskPlan
 from treadle.language.scope import Json
 from treadle.machine.dataflow import arguments, evaluated, taken
-from treadle.machine.execution import Failure, Frame
+from treadle.machine.frame import Failure, Frame
 from treadle.machine.limits import too_large
 from treadle.machine.retry import told
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from treadle.language.plan import WaitPlan
 from treadle.machine.dataflow import leave, taken
-from treadle.machine.execution import Frame
+from treadle.machine.frame import Frame
 
 if TYPE_CHECKING:
     from treadle.machine.interpreter import Interpreter
