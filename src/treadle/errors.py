@@ -37,3 +37,27 @@ class DefinitionError(TreadleError):
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(str(each) for each in self.diagnostics if each.severity == "ERROR"))
+
+
+class StoreError(TreadleError):
+    """A store could not do its work."""
+
+
+class Conflict(StoreError):
+    """A commit builds on a journal that has moved on, or starts an execution that exists."""
+
+
+class NotFound(StoreError):
+    """The store has no such execution or definition."""
+
+
+class Corrupt(StoreError):
+    """What the store holds cannot be read back. The message names the row; nothing is changed."""
+
+
+class Unavailable(StoreError):
+    """The store cannot be written or read: the disk is full, read-only or gone. What was acknowledged is still there."""
+
+
+class Locked(StoreError):
+    """Another process works on the same store."""

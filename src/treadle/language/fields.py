@@ -170,6 +170,7 @@ _STATES = " ".join(STATE_TYPES)
 _WORKERS = "Task Parallel Map"
 _PASSING = "Task Parallel Map Pass Wait"
 
+_DELIMITERS = ("COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB")
 _ORDERS = ("Equals", "LessThan", "GreaterThan", "LessThanEquals", "GreaterThanEquals")
 
 # ASL 'Data-test expressions'.
@@ -326,19 +327,13 @@ def _grouped(block: str) -> Iterator[Field]:
     return (field for field in fields_of(block).values() if field.group)
 
 
-DISTRIBUTED_ONLY: Final = frozenset(
-    {
-        "ToleratedFailurePercentage",
-        "ToleratedFailurePercentagePath",
-        "ToleratedFailureCount",
-        "ToleratedFailureCountPath",
-        "Label",
-        "ItemReader",
-        "ItemBatcher",
-        "ResultWriter",
-    }
+DISTRIBUTED_ONLY: Final = frozenset({"Label", "ItemReader", "ItemBatcher", "ResultWriter"})
+"""Fields that only a Map in DISTRIBUTED mode may have."""
+
+TOLERATED_FAILURE: Final = frozenset(
+    f"ToleratedFailure{each}" for each in ("Percentage", "PercentagePath", "Count", "CountPath")
 )
-"""Fields of a Map that mean something in DISTRIBUTED mode alone."""
+"""Fields that an inline Map may have too (observed on AWS), though they belong to DISTRIBUTED mode."""
 
 
 def default(block: str, name: str) -> Json:

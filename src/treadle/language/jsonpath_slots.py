@@ -6,8 +6,9 @@ chooses between them and knows nothing else of query languages.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from treadle.errors import StatesError
 from treadle.language.choices import condition
@@ -20,6 +21,11 @@ from treadle.language.values import is_array, is_object, json_text
 from treadle.language.waits import until_moment
 
 Fields = Mapping[str, Json]
+
+_NUMBER: Final = {
+    int: re.compile(r"[+-]?\d+", re.ASCII),
+    float: re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII),
+}
 
 
 def _runtime(cause: str) -> StatesError:
@@ -232,17 +238,24 @@ def seconds(fields: Fields, name: str) -> Expr | None:
 
     def evaluate(scope: Scope) -> Json:
         value = read(scope)
-        if isinstance(value, bool) or not isinstance(value, int):
+        span = _parsed(value, int)
+        if span is None:
             raise _runtime(f"The {name}Path parameter cannot be parsed as a long value: {path} == {_shown(value)}")
-        if value <= 0:
-            raise _runtime(f"The {name}Path parameter references a non-positive value: {path} == {value}")
-        return value
+        if span <= 0:
+            raise _runtime(f"The {name}Path parameter references a non-positive value: {path} == {span}")
+        return span
 
     return evaluate
 
 
 def _shown(value: Json) -> str:
     return value if isinstance(value, str) else json_text(value)
+
+
+def _parsed(value: Json, kind: type) -> Any:
+    """Observed on AWS: a path may lead to a number or to a string that holds one; None when it leads to neither."""
+    text = _shown(value)
+    return kind(text) if _NUMBER[kind].fullmatch(text) else None
 
 
 def until(fields: Fields) -> Expr:
@@ -259,11 +272,12 @@ def until(fields: Fields) -> Expr:
 
         def by_seconds(scope: Scope) -> Json:
             value = read(scope)
-            if isinstance(value, bool) or not isinstance(value, int):
+            span = _parsed(value, int)
+            if span is None:
                 raise _runtime(f"The SecondsPath parameter cannot be parsed as a long value: {path} == {_shown(value)}")
-            if value < 0:
-                raise _runtime(f"The SecondsPath parameter references a negative value: {path} == {value}")
-            return until_moment(scope, scope.now + value)
+            if span < 0:
+                raise _runtime(f"The SecondsPath parameter references a negative value: {path} == {span}")
+            return until_moment(scope, scope.now + span)
 
         return by_seconds
     referenced = _referenced(fields, "TimestampPath")
@@ -316,18 +330,18 @@ def number(
         return None
     query = compile_query(fields[f"{name}Path"])
     noun = "integer" if kind is int else "float"
-    accepted: tuple[type, ...] = (int,) if kind is int else (int, float)
     read = _whole(query)
 
     def evaluate(scope: Scope) -> Json:
         value = read(scope)
-        if isinstance(value, bool) or not isinstance(value, accepted):
+        number = _parsed(value, kind)
+        if number is None:
             raise _runtime(
                 f'The {name}Path field refers to value "{_shown(value)}" which is not a valid {noun}: {query.text}'
             )
-        if check is not None and (complaint := check(value)):
-            raise _runtime(complaint.format(name=name, value=value, path=query.text, noun=noun))
-        return value
+        if check is not None and (complaint := check(number)):
+            raise _runtime(complaint.format(name=name, value=number, path=query.text, noun=noun))
+        return number
 
     return evaluate
 

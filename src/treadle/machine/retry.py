@@ -59,11 +59,8 @@ def catch_or_fail(machine: Interpreter, frame: Frame, failure: Failure) -> None:
 
 
 def _catch(machine: Interpreter, frame: Frame, state: StatePlan, catcher: Catcher, failure: Failure) -> None:
-    told_error: dict[str, Json] = {}
-    if failure.error is not None:
-        told_error["Error"] = failure.error
-    if failure.cause is not None:
-        told_error["Cause"] = failure.cause
+    # Observed on AWS: an error without a cause (a timeout) is caught with an empty one.
+    told_error: dict[str, Json] = {"Error": failure.error or "", "Cause": failure.cause or ""}
     scope = machine.scope(frame, told_error)
     scope.error = told_error
     placed = told_error if catcher.place is None else catcher.place(frame.input, told_error)

@@ -207,7 +207,7 @@ class World:
 
     def _run_task(self, run: Run, task: RunTask, send: Callable[[Event], Callable[[], None]]) -> None:
         if task.phase == "scheduled":
-            self.at(self.now, send(TaskPickedUp(task.wait, "worker")))
+            self.at(self.now, send(TaskPickedUp(task.wait, self.worker_of(task))))
             return
         if task.deadline is not None:
             self.at(task.deadline, send(TimerDue(task.wait, "timeout")))
@@ -232,6 +232,10 @@ class World:
                 self.at(self.now + after, send(TaskErred(task.wait, error, cause, phase)))
             case Never():
                 pass
+
+    def worker_of(self, task: RunTask) -> str | None:
+        """The name of the worker that takes an activity's task; None for one without a name."""
+        return "worker"
 
     def answer(self, name: str, plan: TaskPlan | None, arguments: Json) -> Returns | Fails | Never:
         """What the script has for this call."""

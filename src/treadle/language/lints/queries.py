@@ -10,12 +10,15 @@ from treadle.language.fields import Template, fields_of
 from treadle.language.jsonata_slots import is_expression
 from treadle.language.lints.finding import Finding, error, warning
 from treadle.language.lints.outline import Fields, Scope, State
-from treadle.language.lints.slots import Reading, Slot, dynamic_fields, leaves, reading, slots
+from treadle.language.lints.slots import Reading, Slot, dynamic_fields, leaves, reading, slots, values
 from treadle.language.places import Path
 from treadle.language.scope import Json
 from treadle.language.values import is_object
 
 Findings = Iterator[Finding]
+
+# Inner states are looked at on their own.
+_INNER_SCOPES: Final = frozenset({"Branches", "ItemProcessor", "Iterator"})
 
 _LOOKS_LIKE_PATH: Final = re.compile(r"\$\$?\.[A-Za-z_]|\$\$?\[")
 _LOOKS_DYNAMIC: Final = re.compile(r"\$\$?(\.[A-Za-z_]|\[)|States\.[A-Z]\w+\(")
@@ -103,20 +106,8 @@ def _twins(fields: Fields, path: Path) -> Findings:
 
 def _template_fields(state: State) -> Iterator[tuple[Path, Json]]:
     """The fields of a JSONPath state that are templates, wherever in the state."""
-    unseen: list[tuple[str, Path, Fields]] = []
-    if state.type is not None and state.language == "JSONPath":
-        unseen.append((state.type, state.path, state.fields))
-    for block, names in (("Catcher", "Catch"), ("Rule", "Choices")):
-        unseen.extend((block, path, fields) for path, fields in state.blocks(names) if unseen)
-    for block in ("ItemReader", "ItemBatcher", "ResultWriter"):
-        fields = state.fields.get(block)
-        if unseen and is_object(fields):
-            unseen.append((block, (*state.path, block), fields))
-    for block, path, fields in unseen:
-        table = fields_of(block)
-        for name, value in fields.items():
-            if name in table and isinstance(table[name].kind, Template) and table[name].speaks("JSONPath"):
-                yield (*path, name), value
+    if state.language == "JSONPath":
+        yield from ((each.path, each.value) for each in values(state) if isinstance(each.field.kind, Template))
 
 
 def lookalikes(machine: Scope) -> Findings:
@@ -140,23 +131,16 @@ def _literal_paths(state: State) -> Findings:
                 message = "The Result of a Pass state is plain data: this path or function is not evaluated"
                 yield warning("PASS_RESULT_IS_STATIC", message, at, "Use Parameters instead of Result.")
                 break
-    for path, fields in _text_blocks(state):
-        table = fields_of(str(state.type) if path == state.path else "Condition")
-        for name, value in fields.items():
-            if f"{name}Path" in table and isinstance(value, str) and _LOOKS_LIKE_PATH.match(value):
-                message = f"The value of '{name}' looks like a path, but is plain text"
-                yield warning("NO_PATH", message, (*path, name), f"Use '{name}Path' to have it evaluated.")
-
-
-def _text_blocks(state: State) -> Iterator[tuple[Path, Fields]]:
-    yield state.path, state.fields
-    for path, rule in state.blocks("Choices"):
-        yield from ((at, each) for at, each in leaves(rule, path) if is_object(each))
+    for each in values(state):
+        name, text = each.field.name, each.value
+        if f"{name}Path" in fields_of(each.block) and isinstance(text, str) and _LOOKS_LIKE_PATH.match(text):
+            message = f"The value of '{name}' looks like a path, but is plain text"
+            yield warning("NO_PATH", message, each.path, f"Use '{name}Path' to have it evaluated.")
 
 
 def _literal_expressions(state: State) -> Findings:
     """`{%` where it does not begin an expression."""
-    own = {name: value for name, value in state.fields.items() if name not in _FREE_TEXT}
+    own = {name: value for name, value in state.fields.items() if name not in _INNER_SCOPES}
     for at, each in leaves(own, state.path):
         if not isinstance(each, str) or "{%" not in each or at[-1] == "Comment":
             continue
@@ -170,7 +154,3 @@ def _literal_expressions(state: State) -> Findings:
             remedy = "Let the whole string be one expression: `{% 'text ' & $states.input.name %}`."
             message = f"The value of '{at[-1]}' holds a JSONata expression among other text: it is plain text"
             yield warning("NOT_EVALUATED", message, at, remedy)
-
-
-# Inner states are looked at on their own.
-_FREE_TEXT: Final = frozenset({"Branches", "ItemProcessor", "Iterator"})

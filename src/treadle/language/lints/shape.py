@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, get_args
 
 from treadle.language.fields import (
-    DISTRIBUTED_ONLY,
     STATE_TYPES,
     Block,
     Blocks,
@@ -66,10 +65,6 @@ def _state(state: State) -> Findings:
         yield _missing(["Type"], state.path)
     else:
         yield _not_among(STATE_TYPES, (*state.path, "Type"))
-    if state.type == "Map" and not state.is_distributed_map:
-        for name in sorted(DISTRIBUTED_ONLY & state.fields.keys()):
-            remedy = "Set ProcessorConfig's Mode to DISTRIBUTED, or remove the field."
-            yield error(f"Field '{name}' is not supported in INLINE mode", state.path, remedy, at=(*state.path, name))
 
 
 def _block(block: str, fields: Fields, path: Path, language: QueryLanguage) -> Findings:

@@ -13,14 +13,14 @@ from typing import Literal
 from treadle.language.fields import Block, Blocks, Field, Items, Query, QueryLanguage, Template, fields_of
 from treadle.language.intrinsics import IntrinsicSyntaxError, compile_intrinsic, is_intrinsic
 from treadle.language.jsonata_slots import is_expression
-from treadle.language.lints.outline import Fields, State
+from treadle.language.lints.outline import Fields, State, objects_in
 from treadle.language.places import Path, entries
 from treadle.language.queries.jsonata import JsonataSyntaxError, compile_expression
 from treadle.language.queries.jsonpath import Query as PathQuery
 from treadle.language.queries.jsonpath import compile_query
 from treadle.language.queries.jsonpath_syntax import PathSyntaxError
 from treadle.language.scope import Json
-from treadle.language.values import is_array, is_object
+from treadle.language.values import is_object
 
 Phase = Literal["input", "result", "error"]
 """What there is when a query is evaluated: the input alone, the result of the work too, the error of a Catch too."""
@@ -54,44 +54,61 @@ class Reading:
     queries: tuple[PathQuery, ...] = ()
 
 
-def slots(state: State) -> Iterator[Slot]:
-    """Every query of a state, those of its inner scopes not included."""
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One field of the table as a state has it, in the state itself or in an object inside."""
+
+    block: str
+    field: Field
+    value: Json
+    path: Path
+
+    @property
+    def phase(self) -> Phase:
+        """What its queries see."""
+        if self.block == "Catcher":
+            return "error"
+        is_after = self.block in ("Task", "Parallel", "Map") and self.field.name in ("Output", "Assign")
+        return "result" if is_after else "input"
+
+
+def values(state: State) -> Iterator[Value]:
+    """Every field of a state that its query language knows, those of its inner scopes not included."""
     if state.type is not None:
-        yield from _of_block(state.type, state.fields, state.path, state.language)
+        yield from _values(state.type, state.fields, state.path, state.language)
 
 
-def _of_block(block: str, fields: Fields, path: Path, language: QueryLanguage) -> Iterator[Slot]:
+def _values(block: str, fields: Fields, path: Path, language: QueryLanguage) -> Iterator[Value]:
     table = fields_of(block)
     for name, value in fields.items():
         field = table.get(name)
-        if field is not None and field.speaks(language):
-            yield from _of_field(field, value, (*path, name), language, _phase(block, name))
+        if field is None or not field.speaks(language):
+            continue
+        at = (*path, name)
+        yield Value(block, field, value, at)
+        match field.kind:
+            case Block(inner) if inner != "Processor" and is_object(value):
+                yield from _values(inner, value, at, language)
+            case Blocks(inner) if inner != "Branch":
+                for each_at, each in objects_in(value, at):
+                    yield from _values(inner, each, each_at, language)
+            case _:
+                pass
 
 
-def _phase(block: str, name: str) -> Phase:
-    if block == "Catcher":
-        return "error"
-    return "result" if block in ("Task", "Parallel", "Map") and name in ("Output", "Assign") else "input"
-
-
-def _of_field(field: Field, value: Json, path: Path, language: QueryLanguage, phase: Phase) -> Iterator[Slot]:
-    match field.kind:
-        case Query() as kind if isinstance(value, str):
-            yield Slot(value, language, path, path, phase, kind)
-        case Template() | Items():
-            for at, text in expressions(value, path) if language == "JSONata" else dynamic_fields(value, path):
+def slots(state: State) -> Iterator[Slot]:
+    """Every query of a state, those of its inner scopes not included."""
+    for each in values(state):
+        value, path, field = each.value, each.path, each.field
+        if isinstance(field.kind, Query) and isinstance(value, str):
+            yield Slot(value, state.language, path, path, each.phase, field.kind)
+        elif state.language == "JSONPath" and isinstance(field.kind, Template):
+            for at, text in dynamic_fields(value, path):
                 if isinstance(text, str):
-                    yield Slot(text, language, at, path, phase)
-        case Block(name) if name != "Processor" and is_object(value):
-            yield from _of_block(name, value, path, language)
-        case Blocks(name) if name != "Branch" and is_array(value):
-            for index, each in enumerate(value):
-                if is_object(each):
-                    yield from _of_block(name, each, (*path, index), language)
-        case _ if field.dynamic and language == "JSONata" and is_expression(value):
-            yield Slot(value, language, path, path, phase)
-        case _:
-            return
+                    yield Slot(text, state.language, at, path, each.phase)
+        elif state.language == "JSONata" and (field.dynamic or isinstance(field.kind, Template | Items)):
+            for at, text in expressions(value, path):
+                yield Slot(text, state.language, at, path, each.phase)
 
 
 def leaves(value: Json, path: Path) -> Iterator[tuple[Path, Json]]:

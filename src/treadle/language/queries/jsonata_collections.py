@@ -98,7 +98,7 @@ def filter_items(run: Run, values: Json, function: Json) -> Json:
     for index, value in enumerate(values):
         if truth(_each(run, function, value, index, values)):
             result.append(value)
-    run.hold(len(result))
+    run.array(len(result))
     return result
 
 
@@ -151,7 +151,7 @@ def each(run: Run, value: Json, function: Json) -> Json:
 def keys(run: Run, value: Json) -> Json:
     objects = value if isinstance(value, list) else [value]
     found = dict.fromkeys(key for each in objects if type(each) is dict for key in each)
-    run.hold(len(found))
+    run.array(len(found))
     return Sequence(found)
 
 
@@ -163,13 +163,15 @@ def append(run: Run, first: Json, second: Json) -> Json:
     if first is UNDEFINED or second is UNDEFINED:
         return second if first is UNDEFINED else first
     joined = [*(first if isinstance(first, list) else [first]), *(second if isinstance(second, list) else [second])]
-    run.hold(len(joined))
+    run.array(len(joined))
     return joined
 
 
 def spread(run: Run, value: Json) -> Json:
     if isinstance(value, list):
-        result = Sequence()
+        if not value:
+            return Sequence()
+        result: list[Json] = []
         for item in value:
             parts = spread(run, item)
             result.extend(parts if isinstance(parts, list) else [] if parts is UNDEFINED else [parts])
@@ -216,22 +218,19 @@ def distinct(run: Run, values: Json) -> Json:
         elif _known(value, result, run):
             continue
         result.append(value)
-    run.hold(len(result))
+    run.array(len(result))
     return result
 
 
 def _known(value: Json, values: list[Json], run: Run) -> bool:
     run.spend(len(values))
-    for other in values:
-        if equal(value, other, run):
-            return True
-    return False
+    return any(equal(value, other, run) for other in values)
 
 
 def sort(run: Run, values: Json, comparator: Json) -> Json:
     if values is UNDEFINED or len(values) < 2:
         return values
-    run.hold(len(values))
+    run.array(len(values))
     if comparator is not UNDEFINED:
         return merge_sort(values, _after(run, comparator), run)
     if not numbers_only(values) and not strings_only(values):
@@ -252,7 +251,7 @@ def _after(run: Run, comparator: Function) -> Callable[[Json, Json], bool]:
 def shuffle(run: Run, values: Json) -> Json:
     if values is UNDEFINED or len(values) < 2:
         return values
-    run.hold(len(values))
+    run.array(len(values))
     result: list[Json] = []
     for index, value in enumerate(values):
         place = math.floor(run.scope.random.random() * (index + 1))

@@ -17,9 +17,20 @@ from treadle.language.scope import Json
 
 _DAY = 86_400_000
 _DAYS = ["", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-_MONTHS = (
-    "January February March April May June July August September October November December".split()
-)
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 _DEFAULTS = {
     "Y": "1", "M": "1", "D": "1", "d": "1", "F": "n", "W": "1", "w": "1", "X": "1", "x": "1", "H": "1", "h": "1",
     "P": "n", "m": "01", "s": "01", "f": "1", "Z": "01:01", "z": "01:01", "C": "n", "E": "n",
@@ -360,8 +371,10 @@ def _assemble(values: dict[str, Json], now: _Moment) -> Json:
         raise Fault("D3136")
     month = values.get("M", UNDEFINED)
     month = month if month is not UNDEFINED and month > 0 else 1
-    days = days_since_epoch(values["Y"], 1, values["d"]) if date == "YD" else days_since_epoch(
-        values["Y"], month, values["D"]
+    days = (
+        days_since_epoch(values["Y"], 1, values["d"])
+        if date == "YD"
+        else days_since_epoch(values["Y"], month, values["D"])
     )
     hour = values["h"] % 12 + 12 * values["P"] if is_half_day else values["H"]
     zone = values.get("Z") or values.get("z") or 0

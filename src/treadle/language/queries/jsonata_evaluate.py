@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from treadle.language.queries.jsonata_closures import Chain, Lambda, Partial, Transform, lookup
 from treadle.language.queries.jsonata_errors import Fault
 from treadle.language.queries.jsonata_operators import OPERATORS
-from treadle.language.queries.jsonata_signature import Signature, parse_signature
+from treadle.language.queries.jsonata_regex import Regex
 from treadle.language.queries.jsonata_steps import (
     Group,
     Step,
@@ -25,7 +26,7 @@ from treadle.language.queries.jsonata_steps import (
     sort_terms,
     wildcard,
 )
-from treadle.language.queries.jsonata_syntax import Node, Regex
+from treadle.language.queries.jsonata_syntax import Node
 from treadle.language.queries.jsonata_text import Matcher
 from treadle.language.queries.jsonata_values import (
     UNDEFINED,
@@ -33,151 +34,15 @@ from treadle.language.queries.jsonata_values import (
     Evaluate,
     Frame,
     Function,
-    Run,
     Sequence,
     TailCall,
     apply,
     is_number,
     number,
     settle,
-    strings_only,
     truth,
 )
 from treadle.language.scope import Json
-
-_TRANSFORM = parse_signature("<(oa):o>")
-
-
-class Lambda(Function):
-    """A function of the expression: its parameters, its body, and where it was made."""
-
-    __slots__ = ("body", "context", "cost", "frame", "parameters", "signature")
-
-    def __init__(
-        self,
-        parameters: list[str],
-        signature: Signature | None,
-        body: Evaluate,
-        cost: int,
-        context: Json,
-        frame: Frame,
-    ) -> None:
-        super().__init__(None, len(parameters))
-        self.parameters = parameters
-        self.signature = signature
-        self.body = body
-        self.cost = cost
-        self.context = context
-        self.frame = frame
-
-    def call(self, run: Run, args: list[Json], context: Json) -> Json:
-        run.spend(self.cost)
-        if self.signature is not None:
-            args = self.signature.check(args, context)
-        names = dict(zip(self.parameters, args, strict=False))
-        for name in self.parameters[len(args) :]:
-            names[name] = UNDEFINED
-        return self.body(self.context, Frame(run, self.frame, names))
-
-
-class Partial(Function):
-    """A function with some of its arguments given; `holes` are the places of the others."""
-
-    __slots__ = ("args", "function", "holes")
-
-    def __init__(self, function: Function, args: list[Json], holes: list[int]) -> None:
-        super().__init__(function.name, len(holes))
-        self.function = function
-        self.args = args
-        self.holes = holes
-
-    def call(self, run: Run, args: list[Json], context: Json) -> Json:
-        filled = list(self.args)
-        for hole, arg in zip(self.holes, args, strict=False):
-            filled[hole] = arg
-        return self.function.call(run, filled, context)
-
-
-class Chain(Function):
-    """Two functions applied one after the other."""
-
-    __slots__ = ("first", "second")
-
-    def __init__(self, first: Function, second: Function) -> None:
-        super().__init__(None, 1)
-        self.first = first
-        self.second = second
-
-    def call(self, run: Run, args: list[Json], context: Json) -> Json:
-        between = settle(apply(run, self.first, args[:1] or [UNDEFINED], context))
-        return TailCall(self.second, [between], None)
-
-
-class Transform(Function):
-    """The function `|pattern|update,delete|`: a changed copy of its argument."""
-
-    __slots__ = ("clone", "delete", "frame", "pattern", "update")
-
-    def __init__(
-        self, clone: Evaluate, pattern: Evaluate, update: Evaluate, delete: Evaluate | None, frame: Frame
-    ) -> None:
-        super().__init__(None, 1)
-        self.clone = clone
-        self.pattern = pattern
-        self.update = update
-        self.delete = delete
-        self.frame = frame
-
-    def call(self, run: Run, args: list[Json], context: Json) -> Json:
-        (value,) = _TRANSFORM.check(args, context)
-        if value is UNDEFINED:
-            return UNDEFINED
-        clone = self.clone(UNDEFINED, self.frame)
-        if not isinstance(clone, Function):
-            raise Fault("T2013")
-        copy = apply(run, clone, [value], UNDEFINED)
-        own = set(_objects(copy))
-        matches = self.pattern(copy, self.frame)
-        for match in matches if isinstance(matches, list) else [] if matches is UNDEFINED else [matches]:
-            # Whatever the pattern finds outside the copy is someone else's and stays as it is.
-            self._change(match, id(match) in own, run)
-        return copy
-
-    def _change(self, match: Json, is_own: bool, run: Run) -> None:
-        run.spend(10)
-        update = self.update(match, self.frame)
-        if update is not UNDEFINED:
-            if type(update) is not dict:
-                raise Fault("T2011", value=update)
-            if is_own:
-                match.update(update)
-        deletions = self.delete(match, self.frame) if self.delete else UNDEFINED
-        if deletions is not UNDEFINED:
-            keys: list[Json] = deletions if isinstance(deletions, list) else [deletions]
-            if not strings_only(keys):
-                raise Fault("T2012", value=deletions)
-            for key in keys if is_own else ():
-                match.pop(key, None)
-
-
-def _objects(value: Json) -> list[int]:
-    """The identities of all objects within a value."""
-    if isinstance(value, list):
-        return [each for item in value for each in _objects(item)]
-    if type(value) is dict:
-        return [id(value), *(each for item in value.values() for each in _objects(item))]
-    return []
-
-
-def lookup(frame: Frame | None, name: str, builtin: Json = UNDEFINED) -> Json:
-    """The value of a variable: from the frames outwards, the names given to the expression, then the functions."""
-    assert frame is not None
-    run = frame.run
-    while frame is not None:
-        if name in frame.names:
-            return frame.names[name]
-        frame = frame.parent
-    return run.names.get(name, builtin)
 
 
 class Compiler:
@@ -205,7 +70,7 @@ class Compiler:
             "bind": self._bind,
             "condition": self._condition,
             "lambda": self._lambda,
-            "call": self._call,
+            "call": lambda node: self._call(node, _conclusion(node)),
             "partial": self._partial,
             "apply": self._apply,
             "transform": self._transform,
@@ -220,7 +85,8 @@ class Compiler:
         filters = [self._filter(each) for each in node.predicates]
         group = self._group(node.group) if node.group and node.kind != "path" else None
         keep = node.keep_array
-        if not filters and group is None and not keep and node.kind in _SETTLED:
+        is_settled = node.kind in _SETTLED or (node.kind == "binary" and node.value != "..")
+        if is_settled and not filters and group is None and not keep:
             return evaluate
 
         def finish(context: Json, frame: Frame) -> Json:
@@ -255,7 +121,13 @@ class Compiler:
             return lambda context, frame: UNDEFINED
         builtin: Json = self._builtins.get(name, UNDEFINED)
         if name in self._bound:
-            return lambda context, frame: settle(lookup(frame, name, builtin))
+
+            def local(context: Json, frame: Frame) -> Json:
+                names = frame.names
+                value = names[name] if name in names else lookup(frame, name, builtin)
+                return settle(value) if type(value) is Sequence else value
+
+            return local
         return lambda context, frame: frame.run.names.get(name, builtin)
 
     def _parent(self, node: Node) -> Evaluate:
@@ -409,7 +281,7 @@ class Compiler:
         parameters = [str(item.value) for item in node.items]
         body, cost = self._measured(node.right)
         signature = node.signature
-        return lambda context, frame: Lambda(parameters, signature, body, cost + 2, context, frame)
+        return lambda context, frame: Lambda(parameters, signature, body, cost, context, frame)
 
     def _procedure(self, node: Node, mistaken: str, missing: str | None) -> tuple[Evaluate, str | None]:
         """The closure for what is called and the name it goes by; a name without its `$` raises `mistaken`."""
@@ -433,7 +305,7 @@ class Compiler:
 
         return procedure, name
 
-    def _call(self, node: Node, first: Evaluate | None = None) -> Evaluate:
+    def _call(self, node: Node, conclude: Callable[[Json], Json], first: Evaluate | None = None) -> Evaluate:
         procedure, name = self._procedure(node, "T1005", None)
         items = [self.compile(item) for item in node.items]
         if first is not None:
@@ -448,7 +320,7 @@ class Compiler:
             args: list[Json] = []
             for item in items:
                 args.append(item(context, frame))
-            return apply(frame.run, function, args, context, name)
+            return conclude(apply(frame.run, function, args, context, name))
 
         return evaluate
 
@@ -467,9 +339,10 @@ class Compiler:
 
     def _apply(self, node: Node) -> Evaluate:
         assert node.left and node.right
+        conclude = _conclusion(node)
         left = self.compile(node.left)
         if node.right.kind == "call":
-            return self._call(node.right, left)
+            return self._call(node.right, conclude, left)
         right = self.compile(node.right)
 
         def evaluate(context: Json, frame: Frame) -> Json:
@@ -479,7 +352,7 @@ class Compiler:
                 raise Fault("T2006")
             if isinstance(value, Function):
                 return Chain(value, function)
-            return apply(frame.run, function, [value], UNDEFINED)
+            return conclude(apply(frame.run, function, [value], UNDEFINED))
 
         return evaluate
 
@@ -493,9 +366,34 @@ class Compiler:
 
 # The kinds of node whose value never is a sequence that has yet to be settled.
 _SETTLED = frozenset(
-    ["string", "number", "value", "regex", "variable", "negate", "array", "object", "block", "bind", "condition"]
-    + ["lambda", "partial", "transform"]
+    [
+        "string",
+        "number",
+        "value",
+        "regex",
+        "variable",
+        "negate",
+        "array",
+        "object",
+        "block",
+        "bind",
+        "condition",
+        "lambda",
+        "partial",
+        "transform",
+        "call",
+        "apply",
+    ]
 )
+
+
+def _conclusion(node: Node) -> Callable[[Json], Json]:
+    """What to do with the result of a call: settle it, unless its predicates have to see it first."""
+    return _as_it_is if node.predicates or node.group or node.keep_array else settle
+
+
+def _as_it_is(value: Json) -> Json:
+    return value
 
 
 def _is_special(node: Node) -> bool:

@@ -39,7 +39,7 @@ class Native(Function):
         steps = 5
         for place, arg in enumerate(args):
             if isinstance(arg, list):
-                steps += len(arg) >> 2
+                steps += len(arg) >> 5
             elif type(arg) is str:
                 steps += len(arg) >> 8
             elif isinstance(arg, Function) and place not in self._signature.callables:

@@ -221,9 +221,7 @@ def _layout(parts: _Parts, symbols: _Symbols) -> _Layout:
     def mandatory(text: str) -> int:
         return sum(each in family for each in text)
 
-    integer_groups = [
-        places(parts.integer[at:]) for at, each in enumerate(parts.integer) if each == symbols.grouping
-    ]
+    integer_groups = [places(parts.integer[at:]) for at, each in enumerate(parts.integer) if each == symbols.grouping]
     fraction_groups = [
         places(parts.fraction[:at]) for at, each in enumerate(parts.fraction) if each == symbols.grouping
     ]

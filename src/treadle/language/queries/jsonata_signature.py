@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from treadle.language.queries.jsonata_errors import Fault
-from treadle.language.queries.jsonata_values import UNDEFINED, symbol
+from treadle.language.queries.jsonata_values import UNDEFINED, symbol, symbols
 from treadle.language.scope import Json
 
 _ARRAYS_OF = {"a": "arrays", "b": "booleans", "f": "functions", "n": "numbers", "o": "objects", "s": "strings"}
@@ -96,7 +96,7 @@ def _array(parameter: _Parameter, value: Json, letter: str, index: int) -> Json:
         return UNDEFINED
     if parameter.subtype is not None:
         wanted = {parameter.subtype[0]}
-        found = {symbol(item) for item in value} if letter == "a" else {letter}
+        found = symbols(value) if letter == "a" else {letter}
         if not found <= wanted:
             raise Fault("T0412", index=index, type=_ARRAYS_OF.get(parameter.subtype))
     return value if letter == "a" else [value]

@@ -79,7 +79,7 @@ def wildcard(context: Json, frame: Frame) -> Json:
         else:
             found.append(value)
     frame.run.spend(len(found))
-    frame.run.hold(len(found))
+    frame.run.array(len(found))
     return list(found) if has_array else found
 
 
@@ -96,12 +96,12 @@ def descendants(context: Json, frame: Frame) -> Json:
     found = Sequence()
     if context is not UNDEFINED:
         _descend(context, found, frame.run)
+    frame.run.array(len(found))
     return found
 
 
 def _descend(value: Json, found: Sequence, run: Run) -> None:
     run.spend(2)
-    run.hold(1)
     if isinstance(value, list):
         for item in value:
             _descend(item, found, run)
@@ -183,7 +183,7 @@ def _advance(step: Step, items: list[Json], frame: Frame, is_last: bool) -> Json
             result.append(value)
             if name is None and isinstance(value, Function):
                 run.mixed = True
-    run.hold(len(result))
+    run.array(len(result))
     return result
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from treadle.language.queries.jsonata_errors import JsonataSyntaxError, describe
-from treadle.language.queries.jsonata_regex import Regex, RegexError, parse_regex
+from treadle.language.queries.jsonata_pattern import RegexError
+from treadle.language.queries.jsonata_regex import parse_regex
 from treadle.language.queries.jsonata_signature import Signature, SignatureError, parse_signature
 from treadle.language.queries.jsonata_values import number
 
@@ -53,22 +54,22 @@ class Node:
     left: Node | None = None
     right: Node | None = None
     other: Node | None = None
-    items: list[Node] = field(default_factory=lambda: [])
-    pairs: list[tuple[Node, Node]] = field(default_factory=lambda: [])
-    descending: list[bool] = field(default_factory=lambda: [])
+    items: list[Node] = field(default_factory=list)
+    pairs: list[tuple[Node, Node]] = field(default_factory=list)
+    descending: list[bool] = field(default_factory=list)
     signature: Signature | None = None
     group: Node | None = None
-    predicates: list[Node] = field(default_factory=lambda: [])
-    stages: list[Node] = field(default_factory=lambda: [])
+    predicates: list[Node] = field(default_factory=list)
+    stages: list[Node] = field(default_factory=list)
     keep_array: bool = False
     constructor: bool = False
     tail: bool = False
     tuples: bool = False
     focus: str | None = None
     index: str | None = None
-    ancestors: list[Slot] = field(default_factory=lambda: [])
+    ancestors: list[Slot] = field(default_factory=list)
     slot: Slot | None = None
-    seeking: list[Slot] = field(default_factory=lambda: [])
+    seeking: list[Slot] = field(default_factory=list)
 
 
 def syntax_error(code: str, position: int, **inserts: Any) -> JsonataSyntaxError:
@@ -432,6 +433,3 @@ class _Parser:
 def parse(text: str) -> Node:
     """The raw tree of an expression; raises JsonataSyntaxError."""
     return _Parser(text).whole()
-
-
-__all__ = ["Node", "Regex", "Slot", "parse", "syntax_error"]

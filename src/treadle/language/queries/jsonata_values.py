@@ -21,10 +21,11 @@ from treadle.language.scope import Json, Scope
 
 # JSONata is evaluated for at most one second (ASL 'JSONata quotas'). The core has no clock, so time is counted in
 # evaluated nodes: STEPS of them take about a second on one present-day core. UNITS count eight bytes each.
-STEPS = 4_000_000
+STEPS = 2_500_000
 UNITS = 16_000_000
 LONGEST_STRING = 8_000_000
 LONG_STRING = 1_000_000
+LONG_ARRAY = 20_000
 
 
 class Nothing(Enum):
@@ -88,6 +89,12 @@ class Run:
             self.hold(length >> 3)
         self.steps -= length >> 10
 
+    def array(self, length: int) -> None:
+        """Allow an array of this many items, made from items that are there already."""
+        if length > LONG_ARRAY:
+            self.hold(length)
+        self.steps -= length >> 7
+
     def store(self, value: Json) -> Json:
         """A value on its way into a container: a sequence becomes the array it stands for."""
         kind = type(value)
@@ -95,11 +102,12 @@ class Run:
             self.hold(1 + (len(value) >> 3))
             return value
         self.hold(4)
-        if kind is Sequence:
-            if len(value) > 1 and not value.keep:
+        if isinstance(value, list):
+            self.hold(len(value))
+            if kind is Sequence and len(value) > 1 and not value.keep:
                 return list(value)
-            self.mixed = True
-        elif kind is Constructed or isinstance(value, Function):
+            self.mixed = self.mixed or kind is not list
+        elif isinstance(value, Function):
             self.mixed = True
         return value
 
@@ -133,8 +141,19 @@ class Function:
         self.arity = arity
 
     def call(self, run: Run, args: list[Json], context: Json) -> Json:
-        """The result for these arguments, or a TailCall that has to be made instead."""
+        """The result for these arguments, or an Entry or TailCall for `apply` to go on with."""
         raise NotImplementedError
+
+
+class Entry:
+    """The body of a function of the expression, ready to be evaluated by whoever called it."""
+
+    __slots__ = ("body", "context", "frame")
+
+    def __init__(self, body: Evaluate, context: Json, frame: Frame) -> None:
+        self.body = body
+        self.context = context
+        self.frame = frame
 
 
 class TailCall:
@@ -149,12 +168,17 @@ class TailCall:
 
 
 def apply(run: Run, function: Json, args: list[Json], context: Json, name: str | None = None) -> Json:
-    """Call a value; raises T1006 when it is no function. `name` is what the calling expression calls it."""
+    """Call a value; raises T1006 when it is no function. `name` is what the calling expression calls it.
+
+    Bodies are entered from here, not from the functions, to spare the Python stack, which bounds recursion.
+    """
     while True:
         if not isinstance(function, Function):
             raise Fault("T1006")
         try:
             result = function.call(run, args, context)
+            if type(result) is Entry:
+                result = result.body(result.context, result.frame)
         except Fault as fault:
             token = name or function.name
             if token:
@@ -192,6 +216,11 @@ _SYMBOLS: dict[type, str] = {
 def symbol(value: Json) -> str:
     """The letter of a value's type in a function signature; `m` for undefined."""
     return _SYMBOLS.get(type(value), "f")
+
+
+def symbols(values: list[Json]) -> set[str]:
+    """The letters of all types among the items."""
+    return {_SYMBOLS.get(kind, "f") for kind in set(map(type, values))}
 
 
 def is_number(value: Json) -> bool:

@@ -1,0 +1,1 @@
+"""Drives machines durably: the only place with a loop, a clock and claims."""

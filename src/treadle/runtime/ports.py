@@ -1,0 +1,251 @@
+"""What the runtime needs of the world, as Protocols: a store, a clock, integrations.
+
+Each is small, owned here, and implemented elsewhere; every store passes one contract suite
+(`treadle.testing.store_contract`).
+
+The rule that makes executions durable stands in `Store.commit`: entries, waits and the summary of an execution are
+written together or not at all, and nothing leaves the process before they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+from treadle.language.scope import Json
+from treadle.machine.commands import Status, Wait
+from treadle.machine.events import Identity
+from treadle.machine.journal import Entry
+
+# ---- what a store keeps ------------------------------------------------------------------------------------------
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an execution without reading its journal.
+
+    `definition` names the definition in the store (its digest). `length` is the number of journal entries. `parent` is
+    the execution and wait that is told when this one closes. Times are seconds since the epoch.
+    """
+
+    arn: str
+    machine_arn: str
+    name: str
+    definition: str
+    status: Status
+    started_at: float
+    length: int
+    stopped_at: float | None = None
+    error: str | None = None
+    cause: str | None = None
+    redrives: int = 0
+    redriven_at: float | None = None
+    input_digest: str = ""
+    parent: tuple[str, int] | None = None
+    version_arn: str | None = None
+    alias_arn: str | None = None
+
+
+WaitKind: TypeAlias = Literal["call", "poll", "callback", "activity", "timer", "map_run"]
+"""What an open wait needs of the host after a restart.
+
+`call` was under way and is repeated or failed, `poll` is a job to be asked after, `callback` and `activity` come from
+outside, `timer` has only its moment, `map_run` is a run of its own.
+"""
+
+
+class WaitRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One open wait: outbox, timer and callback in one row.
+
+    `due` is the next moment at which something must happen by itself (timer, time limit, missed heartbeat), None when
+    nothing must. `topic` is the activity's ARN for an activity. `command` is what is waited for.
+    """
+
+    arn: str
+    wait: int
+    kind: WaitKind
+    command: Wait
+    due: float | None = None
+    heartbeat_due: float | None = None
+    topic: str | None = None
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One step of one execution, written together or not at all.
+
+    `expected` is the length of the journal that the step builds on; 0 for a new execution, whose ARN must be unknown.
+    """
+
+    expected: int
+    entries: Sequence[Entry]
+    summary: Summary
+    opened: Sequence[WaitRow] = ()
+    closed: Sequence[int] = ()
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of executions and where the next one begins; None after the last."""
+
+    executions: Sequence[Summary]
+    next: str | None = None
+
+
+class Store(Protocol):
+    """Keeps journals, open waits, summaries and definitions. All methods may be called concurrently.
+
+    A method returns only when what it did is durable. Raises StoreError when the store cannot do its work: `Conflict`
+    when a commit builds on a journal that has moved on (or an ARN that exists), `NotFound` for what does not exist,
+    `Corrupt` for what cannot be read back, `Unavailable` when the disk is full, read-only or gone.
+    """
+
+    async def open(self) -> None:
+        """Make ready, migrating the schema where it is older. Raises StoreError; `Locked` when another process has it."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was begun and let go."""
+        ...
+
+    async def commit(self, commit: Commit) -> None:
+        """Write one step. Durable when it returns."""
+        ...
+
+    async def journal(self, arn: str) -> list[Entry]:
+        """All entries of an execution. Raises NotFound, Corrupt."""
+        ...
+
+    async def summary(self, arn: str) -> Summary:
+        """The summary of an execution. Raises NotFound."""
+        ...
+
+    async def executions(
+        self,
+        machine_arn: str | None = None,
+        status: Status | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Page:
+        """Executions, the newest first."""
+        ...
+
+    async def waits(self, arn: str) -> list[WaitRow]:
+        """The open waits of an execution, in the order of their numbers."""
+        ...
+
+    async def wait(self, arn: str, wait: int) -> WaitRow | None:
+        """One open wait; None when it is not open."""
+        ...
+
+    async def due(self, before: float, limit: int) -> list[WaitRow]:
+        """Open waits whose `due` or `heartbeat_due` is at or before a moment, the earliest first: read by index."""
+        ...
+
+    async def open_calls(self, after: tuple[str, int] | None = None, limit: int = 1000) -> list[WaitRow]:
+        """Open waits of the kinds that a host must take up again after a restart (call, poll, map_run), a page at a
+        time in the order of (arn, wait)."""
+        ...
+
+    async def open_activities(self, topic: str, limit: int) -> list[WaitRow]:
+        """Open waits of kind `activity` for this topic that nobody has taken yet, the oldest first."""
+        ...
+
+    async def open_callbacks(self, limit: int = 1000, after: tuple[str, int] | None = None) -> list[WaitRow]:
+        """Open waits of kind `callback`, for people to answer."""
+        ...
+
+    async def heartbeat(self, arn: str, wait: int, due: float) -> bool:
+        """Move a wait's `heartbeat_due`; False when the wait is not open. AWS has no event for it, so no entry."""
+        ...
+
+    async def put_definition(self, digest: str, text: str) -> None:
+        """Keep a definition under its digest; keeping it again changes nothing."""
+        ...
+
+    async def definition(self, digest: str) -> str:
+        """The text of a definition. Raises NotFound."""
+        ...
+
+    async def setting(self, name: str, initial: str) -> str:
+        """A value kept for good under a name; `initial` the first time."""
+        ...
+
+    def every(self) -> AsyncIterator[Summary]:
+        """Every execution, for `treadle verify`."""
+        ...
+
+
+# ---- the clock ---------------------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Time, real or virtual."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    async def sleep_until(self, moment: float) -> None:
+        """Return when the moment has come. A virtual clock jumps there once nothing else can happen."""
+        ...
+
+
+# ---- integrations ------------------------------------------------------------------------------------------------
+
+Redelivery: TypeAlias = Literal["again", "fail"]
+"""What becomes of a call that was under way when the process died: it is called again, or the task fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A task as an integration sees it.
+
+    `again` tells that an earlier call for the same wait may have happened. `idempotency` is the same for every call
+    of one wait, and differs between attempts.
+    """
+
+    execution_arn: str
+    wait: int
+    resource: str
+    arguments: Json
+    token: str | None
+    credentials: Json
+    attempt: int
+    idempotency: str
+    again: bool = False
+    job: Json = None
+    heartbeat: float | None = None
+    accepted: Callable[[Json], Awaitable[None]] = field(repr=False, default=lambda job: _nothing())
+
+
+async def _nothing() -> None:
+    return None
+
+
+class Integration(Protocol):
+    """What serves a resource of a Task.
+
+    `call` does the work and gives the task's output, or raises StatesError with the error name that Retry and Catch
+    see. For `.sync` and `.waitForTaskToken` it gives what the service answered to the request; `poll` then waits for
+    the job of a `.sync` and gives the task's output. Both may be cancelled at any await; `cancel` stops a job that
+    nobody waits for any more, as well as it can.
+    """
+
+    redelivery: Redelivery
+
+    async def call(self, call: Call) -> Json:
+        """Make the call."""
+        ...
+
+    async def poll(self, call: Call) -> Json:
+        """Wait for the job that `call.job` names."""
+        ...
+
+    async def cancel(self, call: Call) -> None:
+        """Stop the job that `call.job` names."""
+        ...
