@@ -68,7 +68,8 @@ def _scope(draw: Draw, depth: int, numbers: Iterator[int]) -> dict[str, Any]:
         following = names[index + 1] if index + 1 < len(names) else None
         kinds = _INNER if depth >= DEPTH else _KINDS
         states[name] = _KIND[draw(st.sampled_from(kinds))](draw, _Place(depth, numbers, tuple(names), following))
-    return {"StartAt": names[0], "States": states}
+    # Explicit, since the states inside a JSONata Map or Parallel would be JSONata too.
+    return {"StartAt": names[0], "States": {name: {"QueryLanguage": "JSONPath", **each} for name, each in states.items()}}
 
 
 @dataclass(frozen=True)

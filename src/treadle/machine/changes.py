@@ -56,6 +56,7 @@ def _execution_started(execution: Execution, frame: Frame, entry: Entry) -> None
     execution.identity = identity = msgspec.convert(entry.note["identity"], Identity)
     execution.started_at = entry.at
     execution.input = frame.value = entry.details["input"]
+    execution.input_text = entry.note.get("text")
     frame.item = identity.item
     frame.previous = 0  # observed on AWS: the first state points at nothing
     execution.limit_time(entry.at)
@@ -68,8 +69,8 @@ def _execution_succeeded(execution: Execution, frame: Frame, entry: Entry) -> No
 
 
 def _execution_failed(execution: Execution, frame: Frame, entry: Entry) -> None:
-    frame.value = failure = Failure.of(entry)
-    execution.error, execution.cause = failure.error, failure.cause
+    # The frame keeps its value: a redrive may have to enter the next state with it.
+    execution.error, execution.cause = entry.details.get("error"), entry.details.get("cause")
     execution.end(ENDS[entry.type])
 
 

@@ -33,10 +33,11 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartRequested(msgspec.Struct, frozen=True):
-    """Somebody started the execution."""
+    """Somebody started the execution. `text` is its input as it was written, where AWS's history is to show that."""
 
     input: Json
     identity: Identity
+    text: str | None = None
 
 
 class StopRequested(msgspec.Struct, frozen=True):

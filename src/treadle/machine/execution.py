@@ -27,6 +27,7 @@ class Execution:
         self.status: Status | None = None
         self.identity: Identity | None = None
         self.input: Json = None
+        self.input_text: str | None = None  # the input as it was written, where that differs from `json_text`
         self.output: Json = None
         self.error: str | None = None
         self.cause: str | None = None

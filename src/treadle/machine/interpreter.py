@@ -57,6 +57,10 @@ class Moment:
     token_for: Callable[[int], str]
 
 
+class HistoryFull(Exception):
+    """There is no room for another history event but the one that says so."""
+
+
 NOTHING: Final[dict[str, Json]] = {}
 """Shared by all entries that have no details or no note."""
 
@@ -87,22 +91,23 @@ class Interpreter:
         journal: list[Entry] = []
         self.journal = journal
         execution = self.execution
-        if event is not None:
-            self._take(event)
         heap = self.heap
-        while heap and execution.status == "RUNNING" and len(journal) < page:
-            frame = heap[0][1]
-            step = STEPS.get(frame.todo)
-            if step is None:
-                heappop(heap)
-                frame.queued = False
-            elif execution.events >= self.last_event:
-                self.close("ExecutionFailed", Failure("States.Runtime", self.limits.history_text))
-            else:
+        try:
+            if event is not None:
+                self._take(event)
+            while heap and execution.status == "RUNNING" and len(journal) < page:
+                frame = heap[0][1]
+                step = STEPS.get(frame.todo)
+                if step is None:
+                    heappop(heap)
+                    frame.queued = False
+                    continue
                 try:
                     step(self, frame)
                 except StatesError as error:
                     self.evaluation_failed(frame, error)
+        except HistoryFull:
+            self.close("ExecutionFailed", Failure("States.Runtime", self.limits.history_text))
         return journal, self._commands()
 
     # ---- what the steps use ----
@@ -116,6 +121,8 @@ class Interpreter:
             id, previous = number(type, frame, execution.events)
         else:
             id, previous = execution.events + 1, frame.previous
+        if id > self.last_event and type not in ENDS:
+            raise HistoryFull
         entry = Entry(type, id, previous, frame.path, self.now, details, note)
         execution.change(frame, entry)
         self.journal.append(entry)
@@ -169,8 +176,11 @@ class Interpreter:
             details["stateMachineAliasArn"] = identity.alias_arn
         if identity.version_arn is not None:
             details["stateMachineVersionArn"] = identity.version_arn
+        note: dict[str, Json] = {"identity": msgspec.to_builtins(identity)}
+        if event.text is not None and event.text != json_text(event.input):
+            note["text"] = event.text
         root = self.execution.root
-        self.record(root, "ExecutionStarted", details, {"identity": msgspec.to_builtins(identity)})
+        self.record(root, "ExecutionStarted", details, note)
         self.wake(root)
 
     def _fork(self, event: ForkRequested) -> None:
@@ -183,12 +193,14 @@ class Interpreter:
             note["variables"] = event.variables
         self.record(frame, "ExecutionForked", NOTHING, note)
         # The copy owns none of the waits that the original had open: its host must take them on.
-        self.execution.opened = self.execution.waits()
+        self.execution.opened, self.execution.known = self.execution.waits(), 0
 
     def _settle(self, event: TaskPickedUp | JobAccepted | TaskReturned | TaskErred | TimerDue | MapRunClosed) -> None:
         """Give a frame what it waits for; whatever does not fit an open wait is late or repeated, and passes by."""
         limit = self.execution.time_limit
         if limit is not None and event.wait == limit.wait:
+            if not isinstance(event, TimerDue):
+                return
             # Observed on AWS: an execution that exceeds its own TimeoutSeconds tells neither error nor cause.
             self.close("ExecutionTimedOut", Failure())
             return
@@ -215,7 +227,7 @@ class Interpreter:
                 if phase == "scheduled":
                     self.record(frame, "ActivityStarted", {"workerName": worker} if worker else NOTHING)
             case JobAccepted(_, output):
-                if phase == "started":
+                if phase == "started" and state.resource.pattern != "request-response":
                     self.record(frame, "TaskSubmitted", {**task.resource_details(state), "output": output})
             case TaskReturned(_, output):
                 task.returned(self, frame, state, output)

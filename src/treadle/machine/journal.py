@@ -193,7 +193,9 @@ def history_event(entry: Entry, include_data: bool = True) -> dict[str, Json]:
     }
     member = DETAILS[entry.type]
     if member:
-        event[member] = dict(_shown(entry.details, include_data))
+        event[member] = shown = dict(_shown(entry.details, include_data))
+        if include_data and "text" in entry.note:
+            shown["input"] = entry.note["text"]
     return event
 
 

@@ -38,7 +38,16 @@ if TYPE_CHECKING:
 def _enter(machine: Interpreter, frame: Frame) -> None:
     name = frame.next
     assert name is not None
-    machine.record(frame, ENTERED[frame.plan.states[name].type], {"name": name, "input": frame.value})
+    note = NOTHING if frame.previous else _as_written(machine, frame)
+    machine.record(frame, ENTERED[frame.plan.states[name].type], {"name": name, "input": frame.value}, note)
+
+
+def _as_written(machine: Interpreter, frame: Frame) -> dict[str, Json]:
+    """Observed on AWS: the first state, too, shows the input as it was written when the execution was started."""
+    execution = machine.execution
+    if execution.input_text is None or frame.value is not execution.input:
+        return NOTHING
+    return {"text": execution.input_text}
 
 
 def _run(machine: Interpreter, frame: Frame) -> None:

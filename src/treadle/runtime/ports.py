@@ -72,6 +72,13 @@ class WaitRow(msgspec.Struct, frozen=True, kw_only=True):
     topic: str | None = None
     created_at: float = 0.0
 
+    @property
+    def moment(self) -> float | None:
+        """When something must happen by itself next: the earlier of `due` and `heartbeat_due`."""
+        if self.due is None or self.heartbeat_due is None:
+            return self.due if self.heartbeat_due is None else self.heartbeat_due
+        return min(self.due, self.heartbeat_due)
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
@@ -142,8 +149,11 @@ class Store(Protocol):
         """One open wait; None when it is not open."""
         ...
 
-    async def due(self, before: float, limit: int) -> list[WaitRow]:
-        """Open waits whose `due` or `heartbeat_due` is at or before a moment, the earliest first: read by index."""
+    async def due(
+        self, before: float, limit: int = 1000, after: tuple[float, str, int] | None = None
+    ) -> list[WaitRow]:
+        """Open waits whose `moment` is at or before `before`, in the order of (moment, arn, wait), those after `after`
+        in that order only: read by index, a page at a time."""
         ...
 
     async def open_calls(self, after: tuple[str, int] | None = None, limit: int = 1000) -> list[WaitRow]:
