@@ -61,3 +61,12 @@ class Unavailable(StoreError):
 
 class Locked(StoreError):
     """Another process works on the same store."""
+
+
+class ApiError(TreadleError):
+    """A call that the engine refuses, with the error code that AWS has for it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message

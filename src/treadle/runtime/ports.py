@@ -10,6 +10,7 @@ written together or not at all, and nothing leaves the process before they are.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
@@ -112,7 +113,7 @@ class Store(Protocol):
     """
 
     async def open(self) -> None:
-        """Make ready, migrating the schema where it is older. Raises StoreError; `Locked` when another process has it."""
+        """Make ready, migrating an older schema. Raises StoreError; `Locked` when another process has the store."""
         ...
 
     async def close(self) -> None:
@@ -149,9 +150,7 @@ class Store(Protocol):
         """One open wait; None when it is not open."""
         ...
 
-    async def due(
-        self, before: float, limit: int = 1000, after: tuple[float, str, int] | None = None
-    ) -> list[WaitRow]:
+    async def due(self, before: float, limit: int = 1000, after: tuple[float, str, int] | None = None) -> list[WaitRow]:
         """Open waits whose `moment` is at or before `before`, in the order of (moment, arn, wait), those after `after`
         in that order only: read by index, a page at a time."""
         ...
@@ -202,6 +201,10 @@ class Clock(Protocol):
 
     async def sleep_until(self, moment: float) -> None:
         """Return when the moment has come. A virtual clock jumps there once nothing else can happen."""
+        ...
+
+    def busy(self) -> AbstractContextManager[None]:
+        """Work is going on that a virtual clock must wait for."""
         ...
 
 

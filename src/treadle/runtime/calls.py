@@ -1,0 +1,149 @@
+"""Calls of integrations that are under way, one per open wait.
+
+Effects are at least once: a call is made after the commit that wants it, and its result is an event like any other.
+When the process dies in between, the wait stands in the store, and the integration's `redelivery` says whether the call is
+made again or the task fails. `Call.idempotency` is the same both times. What a call raises is the task's failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from treadle.errors import StatesError
+from treadle.language.resources import Resource, parse_resource
+from treadle.machine.commands import RunTask, StartMapRun, StartTimer, Wait
+from treadle.machine.events import Event, JobAccepted, MapRunClosed, TaskErred, TaskReturned
+from treadle.runtime.ports import Call, Clock, Integration, WaitKind, WaitRow
+
+log = logging.getLogger("treadle.runtime")
+
+_DIED: Final = "The process that made this call ended before the call did, and the call may not be repeated."
+_NO_MAP_RUNS: Final = ("States.Runtime", "Distributed Map runs are not available in this engine.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A call that is under way."""
+
+    row: WaitRow
+    task: asyncio.Task[None]
+
+
+class Calls:
+    """Makes calls, and delivers what they bring."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        integrations: Mapping[str, Integration],
+        deliver: Callable[[str, Event], None],
+        run: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> None:
+        self._clock, self._integrations, self._deliver, self._run = clock, integrations, deliver, run
+        self._running: dict[tuple[str, int], _Running] = {}
+
+    def start(self, row: WaitRow, again: bool = False) -> None:
+        """Make the call of a wait; `again` when one may have been made before the process ended."""
+        key = row.arn, row.wait
+        task = self._run(self._call(row, again))
+        self._running[key] = running = _Running(row, task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if self._running.get(key) is running:
+                del self._running[key]
+
+        task.add_done_callback(ended)
+
+    def drop(self, arn: str, wait: int) -> None:
+        """Nobody wants to know any more what a call brings, and its job may stop."""
+        running = self._running.get((arn, wait))
+        if running is not None and not running.task.done():
+            running.task.cancel()
+            if running.row.kind == "poll":
+                self._run(self._cancel_job(running.row))
+
+    async def _call(self, row: WaitRow, again: bool) -> None:
+        command = row.command
+        if isinstance(command, StartMapRun):
+            self._deliver(row.arn, MapRunClosed(row.wait, None, *_NO_MAP_RUNS))
+            return
+        assert isinstance(command, RunTask)
+        try:
+            event = await self._outcome(row, command, again)
+        except StatesError as error:
+            event = TaskErred(row.wait, error.name, error.cause)
+        except Exception:
+            # A fault of the integration is the task's failure, never the engine's.
+            log.exception("the call of %s for %s failed unexpectedly", command.resource, row.arn)
+            event = TaskErred(row.wait, "States.TaskFailed", f"The integration for {command.resource} is at fault.")
+        self._deliver(row.arn, event)
+
+    async def _outcome(self, row: WaitRow, command: RunTask, again: bool) -> Event:
+        integration = self._integration(command.resource)
+        call = self._call_of(row, command, again)
+        if row.kind == "poll":
+            # A job takes its own time; a virtual clock may pass meanwhile.
+            return TaskReturned(row.wait, await integration.poll(call))
+        if again and integration.redelivery == "fail":
+            return TaskErred(row.wait, "States.TaskFailed", _DIED)
+        with self._clock.busy():
+            output = await integration.call(call)
+        waits_on = _parsed(command.resource).pattern != "request-response"
+        return JobAccepted(row.wait, output) if waits_on else TaskReturned(row.wait, output)
+
+    async def _cancel_job(self, row: WaitRow) -> None:
+        command = row.command
+        assert isinstance(command, RunTask)
+        try:
+            await self._integration(command.resource).cancel(self._call_of(row, command, again=False))
+        except StatesError as error:
+            log.warning("the job of %s could not be stopped: %s", row.arn, error.cause)
+
+    def _integration(self, resource: str) -> Integration:
+        parsed = _parsed(resource)
+        for name in (resource, f"{parsed.service}:{parsed.action}", parsed.service, parsed.kind):
+            if name in self._integrations:
+                return self._integrations[name]
+        raise StatesError("States.Runtime", f"Nothing here serves the resource {resource}.")
+
+    def _call_of(self, row: WaitRow, command: RunTask, again: bool) -> Call:
+        return Call(
+            execution_arn=row.arn,
+            wait=row.wait,
+            resource=command.resource,
+            arguments=command.arguments,
+            token=command.token,
+            credentials=command.credentials,
+            attempt=command.attempt,
+            idempotency=hashlib.sha256(f"{row.arn}:{row.wait}".encode()).hexdigest()[:32],
+            again=again,
+            job=command.job,
+            heartbeat=command.heartbeat,
+        )
+
+
+def _parsed(resource: str) -> Resource:
+    parsed = parse_resource(resource)
+    assert parsed is not None, "lint refuses other resources"
+    return parsed
+
+
+def kind_of(command: Wait) -> tuple[WaitKind, str | None]:
+    """What an open wait needs of its host, and the topic of an activity."""
+    match command:
+        case StartTimer():
+            return "timer", None
+        case StartMapRun():
+            return "map_run", None
+        case RunTask(resource=resource, phase=phase):
+            parsed = _parsed(resource)
+            if parsed.kind == "activity":
+                return ("activity", resource) if phase == "scheduled" else ("callback", None)
+            if phase != "submitted":
+                return "call", None
+            return ("callback" if parsed.pattern == "waitForTaskToken" else "poll"), None

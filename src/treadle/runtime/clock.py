@@ -1,0 +1,99 @@
+"""Time: the real one, and one that passes only when nothing else can happen."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+_LONGEST_SLEEP: Final = 3600.0
+
+
+class RealClock:
+    """The time of this machine."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    async def sleep_until(self, moment: float) -> None:
+        """Return when the moment has come, whatever is done to the machine's clock meanwhile."""
+        while (left := moment - time.time()) > 0:
+            await asyncio.sleep(min(left, _LONGEST_SLEEP))
+
+    @contextmanager
+    def busy(self) -> Generator[None]:
+        """Real time passes, whatever is going on."""
+        yield
+
+
+class VirtualClock:
+    """A clock that jumps to the next moment somebody sleeps for, as soon as nobody is busy.
+
+    Whatever takes part (commits, calls of integrations) says so with `busy`. With work that only uses the event loop, a
+    run is the same every time.
+    """
+
+    def __init__(self, start: float) -> None:
+        self._now = start
+        self._busy = 0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = 0
+        self._looking = False
+
+    def now(self) -> float:
+        """Seconds since the epoch, as far as anybody here knows."""
+        return self._now
+
+    async def sleep_until(self, moment: float) -> None:
+        """Return when nothing could happen before the moment."""
+        if moment <= self._now:
+            await asyncio.sleep(0)
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._order += 1
+        heapq.heappush(self._sleepers, (moment, self._order, woken))
+        self._look()
+        await woken
+
+    @contextmanager
+    def busy(self) -> Generator[None]:
+        """No time passes meanwhile."""
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            self._look()
+
+    def _look(self) -> None:
+        if not self._looking and not self._busy:
+            self._looking = True
+            asyncio.get_running_loop().call_soon(self._settle, _ROUNDS)
+
+    def _settle(self, rounds: int) -> None:
+        """Let everything that is ready run first: whoever becomes busy thereby keeps the time."""
+        if self._busy:
+            self._looking = False
+        elif rounds:
+            asyncio.get_running_loop().call_soon(self._settle, rounds - 1)
+        else:
+            self._looking = False
+            self._jump()
+
+    def _jump(self) -> None:
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
+        if not self._sleepers:
+            return
+        moment, _, woken = heapq.heappop(self._sleepers)
+        self._now = max(self._now, moment)
+        woken.set_result(None)
+        self._look()
+
+
+_ROUNDS: Final = 20
+"""Turns of the event loop without anything becoming busy, after which nothing more will."""

@@ -1,0 +1,478 @@
+"""The engine: start, stop, redrive and fork executions, end tasks from outside, survive anything.
+
+    async with Engine(store, integrations) as engine:
+        started = await engine.start(machine, {"order": 7})
+        summary = await engine.wait_closed(started.arn)
+
+Owns which executions are in memory and what is under way. An execution is read from its journal when an event for it
+arrives, and forgotten when it has been idle and others need the room. Everything it decides is decided by
+`treadle.machine`; everything it promises stands in the store before it is promised.
+
+After a restart, `open_calls` of the store says what was under way: calls whose integration may be repeated are
+repeated, the others fail; jobs are asked after again; timers come up by themselves; callbacks and activities wait as
+before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+import uuid
+from collections import OrderedDict, defaultdict
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from treadle.errors import ApiError, Conflict, NotFound, StoreError, Unavailable
+from treadle.language.scope import Json
+from treadle.machine.commands import RunTask, StartTimer, Wait
+from treadle.machine.events import (
+    Event,
+    ForkRequested,
+    Identity,
+    RedriveRequested,
+    StartRequested,
+    StopRequested,
+    TaskErred,
+    TaskPickedUp,
+    TaskReturned,
+)
+from treadle.machine.execution import Execution, recover
+from treadle.machine.journal import Entry, json_text
+from treadle.machine.limits import Limits
+from treadle.runtime.agenda import Agenda
+from treadle.runtime.calls import Calls, kind_of
+from treadle.runtime.clock import RealClock
+from treadle.runtime.live import Live
+from treadle.runtime.machines import Plans, StateMachine
+from treadle.runtime.ports import Clock, Integration, Store, Summary, WaitRow
+from treadle.runtime.tokens import Tokens
+
+log = logging.getLogger("treadle.runtime")
+
+RETRY_SECONDS: Final = 1.0
+IDLE_EXECUTIONS: Final = 2_000
+"""Executions kept in memory although nothing is happening in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A started execution. `new` is False when the same start had been acknowledged before."""
+
+    arn: str
+    started_at: float
+    new: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityTask:
+    """A task that an activity worker took."""
+
+    token: str
+    input: Json
+
+
+class Engine:
+    """Runs executions on one store. `integrations` are found by resource: see `treadle.integrations.table`."""
+
+    def __init__(
+        self,
+        store: Store,
+        integrations: Mapping[str, Integration],
+        *,
+        clock: Clock | None = None,
+        limits: Limits | None = None,
+        seed: str | None = None,
+    ) -> None:
+        self.store = store
+        self.integrations = integrations
+        self.clock: Clock = clock or RealClock()
+        self.limits = limits or Limits()
+        self._given_seed = seed
+        self._seed = ""
+        self._plans = Plans(store)
+        self._tokens = Tokens(b"")
+        self._agenda = Agenda(store, self.clock, self._deliver)
+        self._lives: OrderedDict[str, Live] = OrderedDict()
+        self._loading: dict[str, asyncio.Task[Live]] = {}
+        self._calls = Calls(self.clock, integrations, self._deliver, self._run)
+        self._closings: defaultdict[str, list[asyncio.Future[Summary]]] = defaultdict(list)
+        self._takers: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._taken: set[tuple[str, int]] = set()
+        self._background: set[asyncio.Task[None]] = set()
+        self._stack = AsyncExitStack()
+        self._group: asyncio.TaskGroup
+
+    # ---- life --------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.store.open()
+        self._stack.push_async_callback(self.store.close)
+        self._tokens = Tokens(bytes.fromhex(await self.store.setting("token-key", secrets.token_hex(32))))
+        self._seed = self._given_seed or await self.store.setting("seed", secrets.token_hex(16))
+        self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self.spawn(self._agenda.run())
+        await self._resume()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        for task in list(self._background):
+            task.cancel()
+        return await self._stack.__aexit__(kind, error, trace)
+
+    async def _resume(self) -> None:
+        """Take up again what was under way when the last process ended."""
+        after: tuple[str, int] | None = None
+        while rows := await self.store.open_calls(after):
+            for row in rows:
+                self._calls.start(row, again=True)
+            after = rows[-1].arn, rows[-1].wait
+
+    # ---- executions --------------------------------------------------------------------------------------------
+
+    async def start(
+        self,
+        machine: StateMachine,
+        input: Json = None,
+        name: str | None = None,
+        *,
+        parent: tuple[str, int] | None = None,
+    ) -> Started:
+        """Start a durable execution. Durable when it returns; it runs on by itself.
+
+        Repeating a start with the same name and input while the execution runs gives the first one again. Raises
+        ApiError ExecutionAlreadyExists, DefinitionError, StoreError.
+        """
+        plan = await self._plans.keep(machine)
+        name = name or str(uuid.uuid4())
+        arn = execution_arn(machine.arn, name)
+        digest = hashlib.sha256(json_text(input).encode("utf-8", "surrogatepass")).hexdigest()
+        if arn in self._lives:
+            return await self._started_before(arn, digest)
+        summary = Summary(
+            arn=arn,
+            machine_arn=machine.arn,
+            name=name,
+            definition=machine.digest,
+            status="RUNNING",
+            started_at=self.clock.now(),
+            length=0,
+            input_digest=digest,
+            parent=parent,
+            version_arn=machine.version_arn,
+            alias_arn=machine.alias_arn,
+        )
+        identity = Identity(
+            arn=arn,
+            name=name,
+            role_arn=machine.role_arn,
+            machine_arn=machine.arn,
+            machine_name=machine.name,
+            version_arn=machine.version_arn,
+            alias_arn=machine.alias_arn,
+        )
+        live = Live(self, summary, plan, Execution(plan), self._seed)
+        try:
+            await live.send(StartRequested(input, identity))
+        except Conflict:
+            return await self._started_before(arn, digest)
+        self._hold(live)
+        return Started(arn, live.execution.started_at)
+
+    async def _started_before(self, arn: str, digest: str) -> Started:
+        summary = await self.store.summary(arn)
+        # AWS 'StartExecution': idempotent with the same name and input, while the first is running.
+        if summary.status == "RUNNING" and summary.input_digest == digest:
+            return Started(arn, summary.started_at, new=False)
+        raise ApiError("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
+
+    async def stop(self, arn: str, error: str | None = None, cause: str | None = None) -> float:
+        """Stop an execution; gives the time at which it ended, the first one when it had ended before."""
+        live = await self._live(arn)
+        if live.summary.status == "RUNNING":
+            await live.send(StopRequested(error, cause))
+        assert live.summary.stopped_at is not None
+        return live.summary.stopped_at
+
+    async def redrive(self, arn: str) -> float:
+        """Let a failed, stopped or timed out execution go on where it ended; gives the time. AWS 'RedriveExecution'."""
+        live = await self._live(arn)
+        if live.summary.status in ("RUNNING", "SUCCEEDED"):
+            raise ApiError("ExecutionNotRedrivable", f"Execution is {live.summary.status} and cannot be redriven")
+        if self.limits.history_events is not None and live.execution.events >= self.limits.history_events - 1:
+            raise ApiError("ExecutionNotRedrivable", "Execution history event limit exceeded")
+        await live.send(RedriveRequested())
+        assert live.summary.redriven_at is not None
+        return live.summary.redriven_at
+
+    async def fork(
+        self,
+        arn: str,
+        event_id: int,
+        *,
+        name: str | None = None,
+        input: Json | msgspec.UnsetType = msgspec.UNSET,
+        variables: dict[str, Json] | msgspec.UnsetType = msgspec.UNSET,
+    ) -> Started:
+        """Start a copy of an execution that goes on from a state it once entered.
+
+        `event_id` is the history event of that entering. What came before is copied, what was under way then beside it
+        is done again in the copy. `input` and `variables` replace what the state got.
+        """
+        source = await self.store.summary(arn)
+        journal = await self.store.journal(arn)
+        at = next((i for i, entry in enumerate(journal) if entry.id == event_id), None)
+        if at is None or not journal[at].type.endswith("StateEntered"):
+            raise ApiError(
+                "ValidationException", f"Event {event_id} of {arn} does not enter a state: choose one that does."
+            )
+        plan = await self._plans.get(source.definition)
+        name = name or f"{source.name[:60]}-fork-{secrets.token_hex(4)}"
+        copy = execution_arn(source.machine_arn, name)
+        prefix = [_renamed(entry, copy, name) for entry in journal[:at]]
+        execution = recover(plan, prefix)
+        summary = msgspec.structs.replace(
+            source,
+            arn=copy,
+            name=name,
+            length=0,
+            status="RUNNING",
+            stopped_at=None,
+            error=None,
+            cause=None,
+            parent=None,
+        )
+        live = Live(self, summary, plan, execution, self._seed)
+        live.inherited = prefix
+        await live.send(ForkRequested(journal[at].frame, input, variables))
+        self._hold(live)
+        return Started(copy, execution.started_at)
+
+    async def summary(self, arn: str) -> Summary:
+        """What is known of an execution. Raises ApiError ExecutionDoesNotExist."""
+        try:
+            return await self.store.summary(arn)
+        except NotFound:
+            raise _no_execution(arn) from None
+
+    async def journal(self, arn: str) -> list[Entry]:
+        """All entries of an execution. Raises ApiError ExecutionDoesNotExist."""
+        try:
+            return await self.store.journal(arn)
+        except NotFound:
+            raise _no_execution(arn) from None
+
+    async def wait_closed(self, arn: str) -> Summary:
+        """Return when an execution has ended."""
+        closing: asyncio.Future[Summary] = asyncio.get_running_loop().create_future()
+        self._closings[arn].append(closing)
+        try:
+            summary = await self.summary(arn)
+            return summary if summary.status != "RUNNING" else await closing
+        finally:
+            waiting = self._closings[arn]
+            waiting.remove(closing)
+            if not waiting:
+                del self._closings[arn]
+
+    # ---- tasks from outside ------------------------------------------------------------------------------------
+
+    async def succeed_task(self, token: str, output: Json) -> None:
+        """SendTaskSuccess. Raises ApiError InvalidToken, TaskDoesNotExist, TaskTimedOut."""
+        arn, wait = self._tokens.read(token)
+        await self._end_task(arn, TaskReturned(wait, output))
+
+    async def fail_task(self, token: str, error: str | None = None, cause: str | None = None) -> None:
+        """SendTaskFailure. Raises ApiError InvalidToken, TaskDoesNotExist, TaskTimedOut."""
+        arn, wait = self._tokens.read(token)
+        await self._end_task(arn, TaskErred(wait, error, cause))
+
+    async def _end_task(self, arn: str, event: TaskReturned | TaskErred) -> None:
+        live = await self._live_for_token(arn)
+        if not await live.send(event):
+            raise ApiError("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
+
+    async def heartbeat_task(self, token: str) -> None:
+        """SendTaskHeartbeat. Raises ApiError InvalidToken, TaskDoesNotExist, TaskTimedOut."""
+        arn, wait = self._tokens.read(token)
+        live = await self._live_for_token(arn)
+        command = live.execution.waits().get(wait) if wait in live.execution.waiting else None
+        if not isinstance(command, RunTask):
+            raise ApiError("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
+        if command.heartbeat is not None:
+            due = self.clock.now() + command.heartbeat
+            if await self.store.heartbeat(arn, wait, due):
+                self._agenda.move_heartbeat(arn, wait, due)
+
+    async def _live_for_token(self, arn: str) -> Live:
+        try:
+            return await self._live(arn)
+        except ApiError:
+            raise ApiError("TaskDoesNotExist", "Task does not exist") from None
+
+    async def take_activity(self, topic: str, worker: str | None = None, patience: float = 60.0) -> ActivityTask | None:
+        """GetActivityTask: the oldest task of an activity, waiting for one as long as `patience` seconds."""
+        end = asyncio.get_running_loop().time() + patience
+        while True:
+            arrived = self._takers[topic]
+            arrived.clear()
+            for row in await self.store.open_activities(topic, 100):
+                if (row.arn, row.wait) in self._taken:
+                    continue
+                self._taken.add((row.arn, row.wait))
+                try:
+                    live = await self._live(row.arn)
+                    if await live.send(TaskPickedUp(row.wait, worker)):
+                        assert isinstance(row.command, RunTask)
+                        return ActivityTask(self._tokens.make(row.arn, row.wait), row.command.arguments)
+                finally:
+                    self._taken.discard((row.arn, row.wait))
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                return None
+            try:
+                await asyncio.wait_for(arrived.wait(), left)
+            except TimeoutError:
+                return None
+
+    # ---- what live executions ask (see live.Host) --------------------------------------------------------------
+
+    def token(self, arn: str, wait: int) -> str:
+        """The task token of a wait."""
+        return self._tokens.make(arn, wait)
+
+    def row(self, arn: str, command: Wait) -> WaitRow:
+        """The row of an open wait."""
+        kind, topic = kind_of(command)
+        now = self.clock.now()
+        due = heartbeat_due = None
+        if isinstance(command, StartTimer):
+            due = command.at
+        elif isinstance(command, RunTask):
+            due = command.deadline
+            # Only who is called back can send heartbeats. AWS: they count from the submission.
+            if kind == "callback" and command.heartbeat is not None:
+                heartbeat_due = now + command.heartbeat
+        return WaitRow(
+            arn=arn,
+            wait=command.wait,
+            kind=kind,
+            command=command,
+            due=due,
+            heartbeat_due=heartbeat_due,
+            topic=topic,
+            created_at=now,
+        )
+
+    def opened(self, row: WaitRow) -> None:
+        """A wait stands in the store: do what it needs."""
+        self._agenda.add(row)
+        if row.kind == "activity":
+            assert row.topic is not None
+            self._takers[row.topic].set()
+        elif row.kind in ("call", "poll", "map_run"):
+            self._calls.start(row)
+
+    def dropped(self, arn: str, wait: int) -> None:
+        """A wait is gone: nobody wants to know any more what its call brings, and its job may stop."""
+        self._agenda.drop(arn, wait)
+        self._calls.drop(arn, wait)
+
+    def closed(self, summary: Summary) -> None:
+        """The execution has ended: tell who waits for it."""
+        for closing in self._closings.get(summary.arn, ()):
+            if not closing.done():
+                closing.set_result(summary)
+
+    def broken(self, arn: str) -> None:
+        """The execution cannot go on in this process."""
+        self._lives.pop(arn, None)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside everything else, until it ends or the engine does."""
+        self._run(work)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._group.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    # ---- in memory ---------------------------------------------------------------------------------------------
+
+    def _deliver(self, arn: str, event: Event) -> None:
+        live = self._lives.get(arn)
+        if live is not None:
+            live.post(event)
+        else:
+            self.spawn(self._load_and_post(arn, event))
+
+    async def _load_and_post(self, arn: str, event: Event) -> None:
+        with self.clock.busy():
+            while True:
+                try:
+                    live = await self._live(arn)
+                except Unavailable as error:
+                    log.warning("execution %s cannot be read now: %s", arn, error)
+                    await asyncio.sleep(RETRY_SECONDS)
+                except (StoreError, ApiError):
+                    log.exception("execution %s cannot be read", arn)
+                    return
+                else:
+                    live.post(event)
+                    return
+
+    async def _live(self, arn: str) -> Live:
+        """The execution in memory, read from its journal when it is not."""
+        live = self._lives.get(arn)
+        if live is not None:
+            self._lives.move_to_end(arn)
+            return live
+        loading = self._loading.get(arn)
+        if loading is None:
+            loading = self._loading[arn] = asyncio.ensure_future(self._load(arn))
+            loading.add_done_callback(lambda _: self._loading.pop(arn, None))
+        return await asyncio.shield(loading)
+
+    async def _load(self, arn: str) -> Live:
+        try:
+            summary = await self.store.summary(arn)
+            journal = await self.store.journal(arn)
+        except NotFound:
+            raise _no_execution(arn) from None
+        plan = await self._plans.get(summary.definition)
+        live = Live(self, summary, plan, recover(plan, journal), self._seed)
+        self._hold(live)
+        return live
+
+    def _hold(self, live: Live) -> None:
+        self._lives[live.arn] = live
+        if len(self._lives) > IDLE_EXECUTIONS:
+            for arn, each in list(self._lives.items())[: len(self._lives) - IDLE_EXECUTIONS]:
+                if each.idle:
+                    del self._lives[arn]
+
+
+def execution_arn(machine_arn: str, name: str) -> str:
+    """The ARN of an execution of a machine."""
+    return f"{machine_arn.replace(':stateMachine:', ':execution:', 1)}:{name}"
+
+
+def _no_execution(arn: str) -> ApiError:
+    return ApiError("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")
+
+
+def _renamed(entry: Entry, arn: str, name: str) -> Entry:
+    """The entry in the journal of a copy that has a name of its own."""
+    if entry.type != "ExecutionStarted":
+        return entry
+    identity = {**entry.note["identity"], "arn": arn, "name": name}
+    return msgspec.structs.replace(entry, note={**entry.note, "identity": identity})

@@ -1,0 +1,64 @@
+"""State machines as the engine runs them: a definition that is kept, and who it belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from treadle.language.compile import compile_definition
+from treadle.language.plan import Plan
+from treadle.runtime.ports import Store
+
+_PLANS: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateMachine:
+    """A state machine as an execution sees it. `definition` is its text."""
+
+    arn: str
+    name: str
+    definition: str
+    role_arn: str
+    type: Literal["STANDARD", "EXPRESS"] = "STANDARD"
+    version_arn: str | None = None
+    alias_arn: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """What names the definition in the store."""
+        return hashlib.sha256(self.definition.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Plans:
+    """The compiled definitions of running executions, the last used ones in memory."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
+
+    async def keep(self, machine: StateMachine) -> Plan:
+        """The plan of a machine about to be run, its definition kept for recovery. Raises DefinitionError."""
+        digest = machine.digest
+        plan = self._plans.get(digest)
+        if plan is None:
+            plan = compile_definition(machine.definition, machine.type)
+            await self._store.put_definition(digest, machine.definition)
+            self._remember(digest, plan)
+        return plan
+
+    async def get(self, digest: str) -> Plan:
+        """The plan of a kept definition. It ran before, so what lint says of it now does not matter."""
+        plan = self._plans.get(digest)
+        if plan is None:
+            plan = compile_definition(await self._store.definition(digest))
+            self._remember(digest, plan)
+        return plan
+
+    def _remember(self, digest: str, plan: Plan) -> None:
+        self._plans[digest] = plan
+        self._plans.move_to_end(digest)
+        if len(self._plans) > _PLANS:
+            self._plans.popitem(last=False)
