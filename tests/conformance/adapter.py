@@ -34,6 +34,7 @@ MORE_AREAS = (
     "services-sfn", "timeouts",
 )  # fmt: skip
 """Areas of which some cases need no more than states, functions and nested executions."""
+AREAS = tuple(sorted((*CORE_AREAS, *MORE_AREAS)))
 SELF_CONTAINED = frozenset(("lambda", "sfn-nested"))
 JUDGING = frozenset(("create_state_machine", "validate_state_machine_definition"))
 
@@ -68,18 +69,19 @@ def module(name: str) -> ModuleType:
 
 
 def cases(areas: Iterable[str], containing: str = "") -> list[Case]:
-    """The cases of these areas that can run here, in the order of their ids."""
+    """The cases of these areas, in the order of their ids."""
     read = [json.loads(path.read_text()) for area in areas for path in (folder() / "cases" / area).glob("*.json")]
-    return sorted((each for each in read if containing in each["id"] and runs_here(each)), key=lambda each: each["id"])
+    return sorted((each for each in read if containing in each["id"]), key=lambda each: each["id"])
 
 
-def runs_here(case: Case) -> bool:
-    """Whether a case judges or runs a definition and needs no other service, nor the rest of the API."""
-    if not set(case["requires"]) <= SELF_CONTAINED:
-        return False
+def needs(case: Case) -> str:
+    """What a case needs that is not here: other services, or the rest of the API. Empty when it can run."""
+    if others := set(case["requires"]) - SELF_CONTAINED:
+        return ", ".join(sorted(others))
     names = {step["op"] for step in case["steps"] if step.get("service") == "stepfunctions"}
     operations = {name.title().replace("_", "") for name in names}
-    return bool(names & JUDGING) and all(hasattr(StepFunctions, each) for each in operations)
+    here = names & JUDGING and all(hasattr(StepFunctions, each) for each in operations)
+    return "" if here else "the rest of the API"
 
 
 class Adapter:
@@ -152,13 +154,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("-v", "--verbose", action="store_true", help="tell why a case does not reach the level full")
     options.add_argument("--write", type=Path, metavar="PAGE", help="write the page about conformance")
     chosen = options.parse_args(arguments)
-    areas = chosen.area.split(",") if chosen.area else [*CORE_AREAS, *MORE_AREAS]
-    results = run(cases(areas, chosen.id), chosen.verbose)
+    areas = chosen.area.split(",") if chosen.area else AREAS
+    selected = cases(areas, chosen.id)
+    results = run([each for each in selected if not needs(each)], chosen.verbose)
     print(f"{'area':20}{'cases':>8}{'full':>8}{'core':>8}{'outcome':>8}")
     for area, tally in counts(results).items():
         print(f"{area:20}{tally['cases']:>8}{tally['full']:>8}{tally['core']:>8}{tally['outcome']:>8}")
+    if chosen.verbose:
+        for case in selected:
+            if missing := needs(case):
+                print(f"not here: {case['id']} needs {missing}")
+    print(f"{len(selected) - len(results)} more cases of these areas need services or operations that are not here")
     if chosen.write:
-        chosen.write.write_text(page(results))
+        chosen.write.write_text(page(results, [each for each in selected if needs(each)]))
 
 
 if __name__ == "__main__":

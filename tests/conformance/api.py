@@ -1,7 +1,7 @@
 """The operations of Step Functions that the recorded cases need, answered in this process by the virtual-time world.
 
-A real boto3 client stays in front of it, so that validation, timestamps and exceptions are boto3's own; only the request
-never leaves the process.
+A real boto3 client stays in front of it, so that validation, timestamps and exceptions are boto3's own; only the
+request never leaves the process.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+
 from treadle.errors import DefinitionError
 from treadle.language.compile import compile_definition
 from treadle.language.diagnostics import Diagnostic
@@ -115,13 +116,13 @@ class StepFunctions:
     def StartExecution(self, given: Mapping[str, Any]) -> dict[str, Any]:
         machine = self._machine(given["stateMachineArn"])
         name = given.get("name") or str(uuid.uuid4())
-        run = self._run(machine, name, json.loads(given.get("input") or "{}"), time.time())
+        run = self._run(machine, name, given.get("input") or "{}", time.time())
         return {"executionArn": _identity(run).arn, "startDate": run.execution.started_at}
 
     def StartSyncExecution(self, given: Mapping[str, Any]) -> dict[str, Any]:
         machine = self._machine(given["stateMachineArn"])
         name = given.get("name") or str(uuid.uuid4())
-        run = self._run(machine, name, json.loads(given.get("input") or "{}"), time.time(), sync=True)
+        run = self._run(machine, name, given.get("input") or "{}", time.time(), sync=True)
         return {
             **_described(run),
             "billingDetails": {"billedMemoryUsedInMB": 64, "billedDurationInMilliseconds": 100},
@@ -167,7 +168,7 @@ class StepFunctions:
             raise Refused("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")
         return self.executions[arn]
 
-    def _run(self, machine: Machine, name: str, input: Any, at: float, sync: bool = False) -> Run:
+    def _run(self, machine: Machine, name: str, input: str, at: float, sync: bool = False) -> Run:
         """Run an execution as far as it goes."""
         kind = "execution" if machine.type == "STANDARD" else "express"
         tail = "" if machine.type == "STANDARD" else f":{uuid.uuid4()}"
@@ -180,12 +181,12 @@ class StepFunctions:
             counts_redrives=not sync,
         )
         world = CaseWorld(at, self.functions, self.workers, self._nested)
-        run = world.start(machine.plan, input, identity)
+        run = world.start(machine.plan, json.loads(input), identity, input)
         world.run(until=at + _YEAR)
         self.executions[identity.arn] = run
         return run
 
-    def _nested(self, machine_arn: str, name: str, input: Any, at: float) -> Run | None:
+    def _nested(self, machine_arn: str, name: str, input: str, at: float) -> Run | None:
         machine = self.machines.get(machine_arn)
         return None if machine is None else self._run(machine, name, input, at)
 
@@ -216,7 +217,7 @@ def _described(run: Run) -> dict[str, Any]:
         "name": identity.name,
         "status": execution.status,
         "startDate": execution.started_at,
-        "input": json_text(execution.input),
+        "input": execution.input_text or json_text(execution.input),
         "inputDetails": {"included": True},
     }
     if execution.status != "RUNNING":

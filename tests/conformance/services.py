@@ -1,4 +1,4 @@
-"""What the tasks of the recorded cases call: Lambda functions of scripted behaviour, nested executions, activity workers.
+"""What the tasks of the recorded cases call: scripted Lambda functions, nested executions, activity workers.
 
 Owns AWS's words and shapes around such a call. The behaviours themselves are those of the cases' own Lambda stub.
 """
@@ -17,6 +17,8 @@ from treadle.machine.commands import RunTask
 from treadle.machine.journal import json_text
 from treadle.testing import Fails, Never, Returns, Run, World
 
+_JSON = "application/x-amz-json-1.0"
+
 Behaviour = Mapping[str, Any]
 Reply = tuple[int, Mapping[str, str], bytes]
 
@@ -24,7 +26,7 @@ Reply = tuple[int, Mapping[str, str], bytes]
 class Nested(Protocol):
     """What starts an execution of a state machine that a task names; None when there is no such machine."""
 
-    def __call__(self, machine_arn: str, name: str, input: Any, at: float) -> Run | None: ...
+    def __call__(self, machine_arn: str, name: str, input: str, at: float) -> Run | None: ...
 
 
 @dataclass
@@ -61,7 +63,7 @@ class Worker:
 
     def answer(self, input: Any) -> Returns | Fails | Never:
         match self.template:
-            case "BASE_ID_ACTIVITY_CONSUMER":
+            case "BASE_ID_ACTIVITY_CONSUMER" | "HEARTBEAT_ID_ACTIVITY_CONSUMER":
                 return Returns(input)
             case "BASE_ID_ACTIVITY_CONSUMER_FAIL":
                 return Fails("Programmatic Error", json_text(input))
@@ -143,7 +145,7 @@ class CaseWorld(World):
     def _start_execution(self, resource: Resource, arguments: Any) -> Returns | Fails | Never:
         arn, given = arguments["StateMachineArn"], arguments.get("Input")
         # Observed on AWS: `Input: null` starts with an empty object; a string is the text of the input.
-        input = {} if given is None else json.loads(given) if isinstance(given, str) else given
+        input = "{}" if given is None else given if isinstance(given, str) else json_text(given)
         run = self.nested(arn, arguments.get("Name") or str(uuid.uuid4()), input, self.now)
         if run is None:
             told = f"State Machine Does Not Exist: '{arn}'"
@@ -151,8 +153,9 @@ class CaseWorld(World):
         identity = run.execution.identity
         assert identity is not None
         started = {"ExecutionArn": identity.arn, "StartDate": int(run.execution.started_at * 1000)}
-        length = {"connection": "keep-alive", "Content-Length": "161", "Content-Type": "application/x-amz-json-1.0"}
-        accepted = dict(sorted((started | _metadata(length)).items()))
+        body = f'{{"executionArn":"{identity.arn}","startDate":{run.execution.started_at / 1e9:.12f}E9}}'
+        sent = {"connection": "keep-alive", "Content-Length": str(len(body)), "Content-Type": _JSON}
+        accepted = dict(sorted((started | _metadata(sent)).items()))
         match resource.pattern:
             case "request-response":
                 return Returns(accepted)

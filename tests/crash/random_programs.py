@@ -1,11 +1,12 @@
 """Random programs for the crash properties: definitions as ASL, built so that a failing one shrinks.
 
-Every definition is one that lint would accept or that fails in no other way than AWS would at run time. Small limits keep
-every run short: a loop ends when the history is full, a payload that doubles when it is too large.
+Whatever is wrong with a definition shows at run time alone, as it would on AWS. Small limits keep every run short: a
+loop ends when the history is full, a payload that doubles when it is too large.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -39,6 +40,12 @@ class Program:
 
 
 @st.composite
+def lucks(draw: Draw) -> bytes:
+    """What happens to a program, as bytes for a world to draw from; the simplest is that all goes well."""
+    return random.Random(draw(st.integers(0, 2**32))).randbytes(draw(st.integers(0, 400)))
+
+
+@st.composite
 def programs(draw: Draw) -> Program:
     """A random program; the simplest is a single Pass."""
     definition = _scope(draw, 0, count())
@@ -58,18 +65,28 @@ def _chance(draw: Draw, percent: int) -> bool:
     return draw(st.integers(0, 99)) >= 100 - percent
 
 
+def _one_of(draw: Draw, usual: tuple[State, ...], failing: tuple[State, ...] = ()) -> State:
+    """Some fields; now and then such as fail at run time."""
+    return draw(st.sampled_from(failing if failing and _chance(draw, 8) else usual))
+
+
 # ---- scopes ------------------------------------------------------------------------------------------------------
 
 
 def _scope(draw: Draw, depth: int, numbers: Iterator[int]) -> dict[str, Any]:
-    names = [f"S{next(numbers)}" for _ in range(draw(st.integers(1, 3)))]
+    names = [f"S{next(numbers)}" for _ in range(draw(st.integers(1, 4 - depth)))]
     states: dict[str, State] = {}
     for index, name in enumerate(names):
         following = names[index + 1] if index + 1 < len(names) else None
         kinds = _INNER if depth >= DEPTH else _KINDS
+        if following is not None:
+            kinds += ("Choice",)
+        elif _chance(draw, 30):
+            kinds = ("Succeed", "Fail")
         states[name] = _KIND[draw(st.sampled_from(kinds))](draw, _Place(depth, numbers, tuple(names), following))
     # Explicit, since the states inside a JSONata Map or Parallel would be JSONata too.
-    return {"StartAt": names[0], "States": {name: {"QueryLanguage": "JSONPath", **each} for name, each in states.items()}}
+    states = {name: {"QueryLanguage": "JSONPath", **each} for name, each in states.items()}
+    return {"StartAt": names[0], "States": states}
 
 
 @dataclass(frozen=True)
@@ -99,64 +116,60 @@ def _readable(draw: Draw, place: _Place) -> str:
 
 
 def _pass(draw: Draw, place: _Place) -> State:
-    extra = draw(
-        st.sampled_from(
-            (
-                {},
-                {"Result": {"n": 1}},
-                {"Result": [1, 2], "ResultPath": "$.r"},
-                {"Parameters": {"id.$": "States.UUID()", "was.$": "$"}},
-                {"Parameters": {"read.$": "?"}},
-                {"Assign": {place.variable: "set"}},
-                {"Assign": {f"{place.variable}.$": "$"}, "Result": 7, "ResultPath": "$.seven"},
-                {"Result": "x" * 300},
-                {"OutputPath": "$.missing"},
-                {"QueryLanguage": "JSONata", "Output": "{% {'u': $uuid(), 'r': $random()} %}"},
-                {"QueryLanguage": "JSONata", "Output": "{% $states.input.missing %}"},
-                {"QueryLanguage": "JSONata", "Assign": {place.variable: "{% $states.context.State.EnteredTime %}"}},
-            )
-        )
+    usual = (
+        {},
+        {"Result": {"n": 1}},
+        {"Result": {"n": [1, 2]}, "ResultPath": None},
+        {"Parameters": {"id.$": "States.UUID()", "was.$": "$"}},
+        {"Assign": {place.variable: "set"}},
+        {"Assign": {f"{place.variable}.$": "$"}},
+        {"QueryLanguage": "JSONata", "Output": "{% {'u': $uuid(), 'r': $random()} %}"},
+        {"QueryLanguage": "JSONata", "Assign": {place.variable: "{% $states.context.State.EnteredTime %}"}},
     )
-    if extra.get("Parameters", {}).get("read.$"):
-        extra = {"Parameters": {"read.$": _readable(draw, place)}}
+    failing = (
+        {"Result": [1, 2], "ResultPath": "$.r"},
+        {"Parameters": {"read.$": _readable(draw, place)}},
+        {"Result": "x" * 300},
+        {"OutputPath": "$.missing"},
+        {"QueryLanguage": "JSONata", "Output": "{% $states.input.missing %}"},
+    )
+    extra = _one_of(draw, usual, failing)
     return {"Type": "Pass", **extra, **place.onward}
 
 
 def _wait(draw: Draw, place: _Place) -> State:
-    until = draw(
-        st.sampled_from(
-            (
-                {"Seconds": 1},
-                {"Seconds": 0},
-                {"Seconds": 20},
-                {"Timestamp": "2026-01-01T00:00:05Z"},
-                {"TimestampPath": "$$.Execution.Input.far"},
-                {"SecondsPath": "$.missing"},
-                {"QueryLanguage": "JSONata", "Seconds": "{% $states.input.missing %}"},
-                {"Seconds": 2, "Assign": {place.variable: "waited"}},
-            )
-        )
+    usual = (
+        {"Seconds": 1},
+        {"Seconds": 0},
+        {"Seconds": 20},
+        {"Timestamp": "2026-01-01T00:00:05Z"},
+        {"TimestampPath": "$$.Execution.Input.far"},
+        {"Seconds": 2, "Assign": {place.variable: "waited"}},
     )
+    failing = (
+        {"SecondsPath": "$.missing"},
+        {"QueryLanguage": "JSONata", "Seconds": "{% $states.input.missing %}"},
+        {"Seconds": 1, "OutputPath": "$.missing"},
+    )
+    until = _one_of(draw, usual, failing)
     return {"Type": "Wait", **until, **place.onward}
 
 
 def _choice(draw: Draw, place: _Place) -> State:
-    target = draw(st.sampled_from(place.names))
-    default = {"Default": place.following} if place.following else {"Default": place.names[0]}
-    if _chance(draw, 10):
-        default = {}
+    target = draw(st.sampled_from(place.names[-1:] if _chance(draw, 60) else place.names))
+    default = {} if _chance(draw, 10) else {"Default": place.following}
     if _chance(draw, 30):
         rule = {"Condition": "{% $random() < 0.5 %}", "Next": target, "Assign": {place.variable: "{% $uuid() %}"}}
         return {"Type": "Choice", "QueryLanguage": "JSONata", "Choices": [rule], **default}
     variable = draw(st.sampled_from(("$.n", "$.r", "$$.State.Name")))
     rules = [{"Variable": variable, "IsPresent": draw(st.booleans()), "Next": target}]
-    if _chance(draw, 20):
+    if _chance(draw, 10):
         rules[0] = {"Variable": variable, "NumericGreaterThan": 1, "Next": target}
     return {"Type": "Choice", "Choices": rules, **default}
 
 
 def _succeed(draw: Draw, place: _Place) -> State:
-    return {"Type": "Succeed", **draw(st.sampled_from(({}, {"OutputPath": "$.missing"})))}
+    return {"Type": "Succeed", **_one_of(draw, ({}, {"InputPath": None}), ({"OutputPath": "$.missing"},))}
 
 
 def _fail(draw: Draw, place: _Place) -> State:
@@ -186,56 +199,44 @@ def _task(draw: Draw, place: _Place) -> State:
         state["HeartbeatSeconds"] = 1
     if resource.endswith(("waitForTaskToken", ":a")):
         state["Parameters"] = {"token.$": "$$.Task.Token", "try.$": "$$.State.RetryCount"}
-    elif _chance(draw, 20):
-        state |= draw(
-            st.sampled_from(
-                (
-                    {"Parameters": {"id.$": "States.UUID()"}},
-                    {"Parameters": {"gone.$": "$.missing"}},
-                    {"Credentials": {"RoleArn": "arn:aws:iam::123456789012:role/other"}},
-                    {"TimeoutSecondsPath": "$.missing"},
-                )
-            )
-        )
-    state |= draw(
-        st.sampled_from(
-            (
-                {},
-                {"ResultPath": "$.r"},
-                {"ResultPath": None},
-                {"ResultSelector": {"picked.$": "$.ok"}},
-                {"OutputPath": "$.missing"},
-                {"Assign": {f"{place.variable}.$": "$"}},
-            )
-        )
-    )
     if _chance(draw, 15):
-        for name in ("Parameters", "ResultPath", "ResultSelector", "OutputPath", "Assign", "TimeoutSecondsPath"):
-            state.pop(name, None)
-        state |= draw(
-            st.sampled_from(
-                (
-                    {"Arguments": "{% {'u': $uuid()} %}", "Output": "{% $states.result %}"},
-                    {"Arguments": "{% $states.input.missing %}"},
-                    {"Output": "{% $states.result.missing %}"},
-                    {"Assign": {place.variable: "{% $states.result %}"}, "Output": "{% $random() %}"},
-                )
-            )
-        )
-        state["QueryLanguage"] = "JSONata"
+        state |= _jsonata_work(draw, place)
+    else:
+        state |= _jsonpath_work(draw, place, state)
     return _guarded(draw, place, state)
+
+
+def _jsonata_work(draw: Draw, place: _Place) -> State:
+    usual = (
+        {"Arguments": "{% {'u': $uuid()} %}", "Output": "{% $states.result %}"},
+        {"Assign": {place.variable: "{% $states.result %}"}, "Output": "{% $random() %}"},
+    )
+    failing = ({"Arguments": "{% $states.input.missing %}"}, {"Output": "{% $states.result.missing %}"})
+    return {"QueryLanguage": "JSONata", **_one_of(draw, usual, failing)}
+
+
+def _jsonpath_work(draw: Draw, place: _Place, state: State) -> State:
+    if "Parameters" in state:
+        before: State = {}
+    else:
+        usual = ({}, {}, {"Parameters": {"id.$": "States.UUID()"}}, {"Credentials": {"RoleArn": "role"}})
+        before = _one_of(draw, usual, ({"Parameters": {"gone.$": "$.missing"}}, {"HeartbeatSecondsPath": "$.missing"}))
+    if "HeartbeatSecondsPath" in before:
+        state.pop("HeartbeatSeconds", None)
+    usual = ({}, {"ResultSelector": {"all.$": "$"}}, {"ResultPath": None}, {"Assign": {f"{place.variable}.$": "$"}})
+    failing = ({"ResultSelector": {"picked.$": "$.ok"}}, {"OutputPath": "$.missing"}, {"ResultPath": "$.r"})
+    return {**before, **_one_of(draw, usual, failing)}
 
 
 def _parallel(draw: Draw, place: _Place) -> State:
     branches = [_scope(draw, place.depth + 1, place.numbers) for _ in range(draw(st.integers(1, 3)))]
-    extra = draw(st.sampled_from(({}, {"ResultPath": "$.p"}, {"OutputPath": "$.missing"}, {"Parameters": {"n": 1}})))
+    usual = ({}, {"ResultPath": None}, {"Parameters": {"n": 1}})
+    extra = _one_of(draw, usual, ({"OutputPath": "$.missing"}, {"ResultPath": "$.p"}, {"InputPath": "$.missing"}))
     return _guarded(draw, place, {"Type": "Parallel", "Branches": branches, **extra, **place.onward})
 
 
-_SELECTORS: tuple[State, ...] = (
-    {},
-    {},
-    {"ItemSelector": {"v.$": "$$.Map.Item.Value", "i.$": "$$.Map.Item.Index"}},
+_SELECTORS: tuple[State, ...] = ({}, {"ItemSelector": {"v.$": "$$.Map.Item.Value", "i.$": "$$.Map.Item.Index"}})
+_FAILING_SELECTORS: tuple[State, ...] = (
     # Fails for the third item, when the first may still be running.
     {"ItemSelector": {"v.$": "States.ArrayGetItem($$.Execution.Input.short, $$.Map.Item.Index)"}},
     {"ItemSelector": {"v.$": "$$.Map.Item.Value.missing"}},
@@ -247,11 +248,13 @@ def _map(draw: Draw, place: _Place) -> State:
     if _chance(draw, 20):
         selector = "{% $states.context.Map.Item.Index < 1 ? 1 : $error('no') %}"
         state |= {"QueryLanguage": "JSONata", "Items": "{% [1, 2, 3] %}"}
-        state |= draw(st.sampled_from(({}, {"ItemSelector": selector}, {"Output": "{% $states.input.missing %}"})))
+        usual = ({}, {"Output": "{% $states.input %}"}, {"ItemSelector": "{% $states.context.Map.Item.Value %}"})
+        failing = ({"ItemSelector": selector}, {"Output": "{% $states.input.missing %}"})
+        state |= _one_of(draw, usual, failing * 3)
     else:
         state["ItemsPath"] = "$.missing" if _chance(draw, 5) else "$$.Execution.Input.items"
-        state |= draw(st.sampled_from(_SELECTORS))
-        state |= draw(st.sampled_from(({}, {"ResultPath": "$.m"}, {"Assign": {f"{place.variable}.$": "$"}})))
+        state |= _one_of(draw, _SELECTORS, _FAILING_SELECTORS)
+        state |= _one_of(draw, ({}, {"ResultPath": None}, {"Assign": {f"{place.variable}.$": "$"}}))
     if _chance(draw, 10):
         config = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
         state["ItemProcessor"]["ProcessorConfig"] = config
@@ -269,28 +272,23 @@ _ERRORS = (["Boom"], ["States.TaskFailed"], ["States.Timeout"], ["States.Heartbe
 
 def _guarded(draw: Draw, place: _Place, state: State) -> State:
     """The state with retriers and catchers."""
-    if _chance(draw, 40):
+    if _chance(draw, 50):
         state["Retry"] = [_retrier(draw) for _ in range(draw(st.integers(1, 2)))]
-    if _chance(draw, 40):
+    if _chance(draw, 60):
         state["Catch"] = [_catcher(draw, place, state) for _ in range(draw(st.integers(1, 2)))]
     return state
 
 
 def _retrier(draw: Draw) -> State:
-    timing = draw(
-        st.sampled_from(
-            (
-                {},
-                {"JitterStrategy": "FULL"},
-                {"IntervalSeconds": 3, "BackoffRate": 1.5, "MaxDelaySeconds": 4, "JitterStrategy": "FULL"},
-            )
-        )
-    )
+    capped = {"IntervalSeconds": 3, "BackoffRate": 1.5, "MaxDelaySeconds": 4, "JitterStrategy": "FULL"}
+    timing = _one_of(draw, ({}, {"JitterStrategy": "FULL"}, capped))
     return {"ErrorEquals": draw(st.sampled_from(_ERRORS)), "MaxAttempts": draw(st.integers(0, 2)), **timing}
 
 
 def _catcher(draw: Draw, place: _Place, state: State) -> State:
-    catcher: State = {"ErrorEquals": draw(st.sampled_from(_ERRORS)), "Next": draw(st.sampled_from(place.names))}
+    catcher: State = {"ErrorEquals": draw(st.sampled_from(_ERRORS)), "Next": place.names[-1]}
+    if _chance(draw, 20):
+        catcher["Next"] = draw(st.sampled_from(place.names))
     if state.get("QueryLanguage") == "JSONata":
         extras = ({}, {"Output": "{% $states.errorOutput %}"}, {"Output": "{% $states.input.missing %}"})
     else:
@@ -308,5 +306,5 @@ _KIND: dict[str, Callable[[Draw, _Place], State]] = {
     "Parallel": _parallel,
     "Map": _map,
 }
-_INNER = ("Pass", "Task", "Task", "Wait", "Choice", "Succeed", "Fail", "Task", "Wait")
-_KINDS = ("Pass", "Task", "Parallel", "Map", "Wait", "Choice", "Succeed", "Fail", "Parallel", "Map", "Task")
+_INNER = ("Pass", "Task", "Task", "Wait", "Task")
+_KINDS = ("Pass", "Task", "Parallel", "Map", "Wait", "Parallel", "Map", "Task")

@@ -1,7 +1,8 @@
 """Crash anywhere: whatever a host forgets but the journal, and whenever, the execution goes on as if nothing had been.
 
-Random programs meet a random world. The same events are then given to hosts that forget everything but the journal after
-every commit, or after every event: journals must be equal, entry for entry, and open waits equal to the outbox always.
+Random programs meet a random world. The same events are then given to hosts that forget everything but the journal
+after every commit, or after every event: journals must be equal, entry for entry, and open waits equal to the outbox
+always.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_programs import ACTIVITY, LAMBDA, Program, programs
+from random_programs import ACTIVITY, LAMBDA, Program, lucks, programs
 
 from treadle.language.plan import Plan
 from treadle.machine.commands import Cancel, Close, Command, RunTask, StartMapRun, StartTimer, Wait
@@ -34,7 +36,7 @@ from treadle.machine.events import (
 )
 from treadle.machine.execution import Execution, recover
 from treadle.machine.interpreter import Interpreter, Moment
-from treadle.machine.journal import HIDDEN, Entry
+from treadle.machine.journal import ENTERED, HIDDEN, Entry
 from treadle.testing.checker import check_journal
 from treadle.testing.world import START, identity_of
 
@@ -76,17 +78,18 @@ class Host:
     """Keeps a journal and an outbox, as every host of the machine does, and forgets the rest when told to.
 
     `page` is the size of a commit; `forgets` tells whether the execution is rebuilt from the journal before each call.
+    A `hasty` host gives the next event although the last one may not have been taken as far as it goes.
     """
 
-    plan: Plan
     program: Program
+    plan: Plan
     journal: list[Entry] = field(default_factory=list)
     page: int = WHOLE
     forgets: bool = False
     packed: bool = False
+    hasty: bool = False
     outbox: dict[int, Wait] = field(default_factory=dict)
     closings: list[Close] = field(default_factory=list)
-    calls: int = 0
 
     def __post_init__(self) -> None:
         self.recover()
@@ -99,24 +102,23 @@ class Host:
         self.interpreter = Interpreter(recover(self.plan, self.journal), self.program.limits)
         self.random = ByPosition(self.execution)
 
-    def give(self, event: Event, now: float) -> None:
+    def moment(self, now: float) -> Moment:
+        return Moment(now, self.random, "token-{}".format)
+
+    def give(self, event: Event | None, now: float) -> None:
         """One event and all that follows from it, page by page."""
-        following: Event | None = event
-        while True:
-            entries = self.handle(following, now)
-            following = None
-            if len(entries) < self.page:
-                break
+        entries = self.handle(event, now)
+        while len(entries) >= self.page and not self.hasty:
+            entries = self.handle(None, now)
 
     def handle(self, event: Event | None, now: float) -> list[Entry]:
         if self.forgets:
             self.recover()
-        entries, commands = self.interpreter.handle(event, Moment(now, self.random, "token-{}".format), self.page)
+        entries, commands = self.interpreter.handle(event, self.moment(now), self.page)
         self.journal += stored(entries, self.packed) if self.forgets else entries
         for command in commands:
             self.take(command)
         assert self.execution.waits() == self.outbox, "the outbox is what the frames wait for"
-        self.calls += 1
         return entries
 
     def take(self, command: Command) -> None:
@@ -152,7 +154,7 @@ class World:
     def next(self, host: Host, now: float) -> tuple[Event, float]:
         """The next event and its moment."""
         waits = sorted(host.outbox)
-        if self.draw(50) == 49 or not waits:
+        if self.draw(80) == 79 or not waits:
             return StopRequested("Stopped", "by hand"), now
         wait = host.outbox[waits[self.draw(len(waits))]]
         now += self.draw(3) / 8
@@ -168,7 +170,8 @@ class World:
     def task(self, task: RunTask, now: float) -> tuple[Event, float]:
         number = task.wait
         if task.phase == "scheduled":
-            return (TaskErred(number, "Gone", None, "schedule") if self.draw(12) == 11 else TaskPickedUp(number, "w")), now
+            gone = self.draw(12) == 11
+            return TaskErred(number, "Gone", None, "schedule") if gone else TaskPickedUp(number, "w"), now
         if task.phase == "started" and not self.at_once(task):
             if self.draw(8) == 7:
                 return TaskErred(number, "Refused", "no", "submit"), now
@@ -191,77 +194,124 @@ class World:
         return task.resource in (LAMBDA, ACTIVITY) or "." not in task.resource.rsplit(":", 1)[-1].replace("sync:2", "")
 
 
-Script = list[tuple[Event, float]]
+Script = list[tuple[Event | None, float]]
 
 
 def live(host: Host, luck: bytes, first: Event) -> Script:
-    """Run to the end in a random world; gives the events that happened."""
+    """Run to the end in a random world; gives what was given to the host."""
     world = World(luck)
-    now = START
+    now = host.journal[-1].at if host.journal else START
     script: Script = []
 
-    def happen(event: Event, at: float) -> None:
-        script.append((event, at))
-        host.give(event, at)
-        assert host.handle(None, at) == [], "an event is taken as far as it goes"
-        if not isinstance(event, ForkRequested | RedriveRequested):
-            before = len(host.closings)
-            assert host.interpreter.handle(event, Moment(at, host.random, str)) == ([], []), "events may be repeated"
-            assert len(host.closings) == before
+    def happen(event: Event | None) -> None:
+        script.append((event, now))
+        host.give(event, now)
+        if not host.hasty:
+            assert_repeatable(host, event, now)
 
-    happen(first, now)
+    happen(first)
     while True:
         if host.execution.status == "RUNNING":
-            event, now = (StopRequested(), now) if len(script) > MOST_EVENTS else world.next(host, now)
-            happen(event, now)
+            if host.hasty and (not host.outbox or world.draw(2)):
+                happen(None)
+            elif len(script) > MOST_EVENTS:
+                happen(StopRequested())
+            else:
+                event, now = world.next(host, now)
+                happen(event)
         else:
             assert not host.outbox, "nothing is waited for after the end"
             redriven = sum(isinstance(event, RedriveRequested) for event, _ in script)
             if host.execution.status == "SUCCEEDED" or redriven == MOST_REDRIVES or world.draw(4) != 3:
                 return script
-            happen(RedriveRequested(), now + 1)
+            now += 1
+            happen(RedriveRequested())
 
 
-def replayed(program: Program, plan: Plan, script: Script, journal: Sequence[Entry] = (), **how: object) -> Host:
-    """What a host with other habits makes of the same events."""
-    host = Host(plan, program, list(journal), **how)
+def assert_repeatable(host: Host, event: Event | None, now: float) -> None:
+    """An event is taken as far as it goes, and a second delivery changes nothing."""
+    repeated = None if isinstance(event, ForkRequested | RedriveRequested) else event
+    for again in (None, repeated):
+        assert host.interpreter.handle(again, host.moment(now)) == ([], [])
+
+
+def assert_any_prefix_goes_on(host: Host, script: Script) -> None:
+    """Whatever entry was the last to be kept, the machine goes on from there as it did."""
+    again = Host(host.program, host.plan)
     for event, now in script:
-        host.give(event, now)
-    return host
+        start = len(again.journal)
+        again.give(event, now)
+        whole = again.journal
+        for cut in range(start + 1, len(whole)):
+            kept = Host(host.program, host.plan, whole[:cut])
+            entries, _ = kept.interpreter.handle(None, kept.moment(now))
+            assert entries == whole[cut:], f"cut after {whole[cut - 1].type}"
 
 
-def check(program: Program, plan: Plan, luck: bytes, first: Event, journal: Sequence[Entry] = ()) -> Host:
+def check(program: Program, luck: bytes, first: Event, journal: Sequence[Entry] = (), **habits: Any) -> Host:
     """Run once, then with every way of forgetting; gives the first run."""
-    host = Host(plan, program, list(journal))
+    plan = program.plan
+    host = Host(program, plan, list(journal), **habits)
     script = live(host, luck, first)
     check_journal(host.journal)
     visible = [entry for entry in host.journal if entry.type not in HIDDEN]
     assert [entry.id for entry in visible] == list(range(1, len(visible) + 1))
-    assert len(visible) <= program.limits.history_events + host.execution.redrives * 2
+    assert len(visible) <= program.limits.history_events
     assert stored(host.journal, packed=True) == stored(host.journal, packed=False) == host.journal
-    for how in (
-        {"page": 1, "forgets": True},
-        {"page": WHOLE, "forgets": True, "packed": True},
-        {"page": 3},
-    ):
-        other = replayed(program, plan, script, journal, **how)
-        assert other.journal == host.journal, how
-        assert other.closings == host.closings, how
+    if not journal and not host.hasty:
+        assert_any_prefix_goes_on(host, script)
+    for way in FORGETFUL if not host.hasty else ({"forgets": True},):
+        other = Host(program, plan, list(journal), **{**habits, **way})
+        for event, now in script:
+            other.give(event, now)
+        assert other.journal == host.journal, way
+        assert other.closings == host.closings, way
     return host
+
+
+FORGETFUL: tuple[dict[str, Any], ...] = (
+    {"page": 1, "forgets": True},
+    {"page": WHOLE, "forgets": True, "packed": True},
+    {"page": 3},
+)
 
 
 def test_a_host_may_forget_everything_but_the_journal_at_any_point() -> None:
     seen: Counter[str] = Counter()
 
     @THOROUGH
-    @given(programs(), st.binary(max_size=120))
+    @given(programs(), lucks())
     def holds(program: Program, luck: bytes) -> None:
-        plan = program.plan
-        start = StartRequested(program.input, identity_of())
-        host = check(program, plan, luck, start)
+        host = check(program, luck, StartRequested(program.input, identity_of()))
         seen.update(entry.type for entry in host.journal)
         seen.update([str(host.execution.status), "programs"])
         seen.update(entries=len(host.journal))
 
     holds()
     print(dict(seen))
+
+
+def test_a_host_may_give_events_between_two_pages() -> None:
+    @settings(THOROUGH, max_examples=PROGRAMS // 4)
+    @given(programs(), lucks(), st.integers(1, 4))
+    def holds(program: Program, luck: bytes, page: int) -> None:
+        check(program, luck, StartRequested(program.input, identity_of()), page=page, hasty=True)
+
+    holds()
+
+
+def test_a_fork_goes_on_like_an_execution_of_its_own() -> None:
+    @settings(THOROUGH, max_examples=PROGRAMS // 4)
+    @given(programs(), lucks(), lucks(), st.data())
+    def holds(program: Program, luck: bytes, other: bytes, data: st.DataObject) -> None:
+        original = Host(program, program.plan)
+        live(original, luck, StartRequested(program.input, identity_of()))
+        entered = [index for index, entry in enumerate(original.journal) if entry.type in ENTERED.values()]
+        cut = data.draw(st.sampled_from(entered))
+        edits = data.draw(st.sampled_from(({}, {"input": {"n": 5}}, {"variables": {"v0": "forked"}})))
+        fork = check(program, other, ForkRequested(original.journal[cut].frame, **edits), original.journal[:cut])
+        entry = next(each for each in fork.journal[cut:] if each.frame == original.journal[cut].frame and each.id)
+        assert entry.details["name"] == original.journal[cut].details["name"]
+        assert entry.details["input"] == edits.get("input", original.journal[cut].details["input"])
+
+    holds()

@@ -70,7 +70,9 @@ def _state(name: str, fields: Fields, language: str) -> StatePlan:
         "flow": flow,
         "plain": flow.plain,
         "retriers": tuple(_retrier(each) for each in fields.get("Retry", ())),
-        "catchers": tuple(slots.catcher(each) for each in fields.get("Catch", ())),
+        "catchers": tuple(
+            slots.catcher(each, f"Catch[{index}]/") for index, each in enumerate(fields.get("Catch", ()))
+        ),
     }
     return _BUILDERS[fields["Type"]](fields, slots, language, shared)
 
@@ -111,7 +113,8 @@ def _wait(fields: Fields, slots: Any, language: str, shared: dict[str, Any]) -> 
 
 def _choice(fields: Fields, slots: Any, language: str, shared: dict[str, Any]) -> StatePlan:
     shared["next"] = fields.get("Default")
-    return ChoicePlan(rules=tuple(slots.rule(each, fields) for each in fields["Choices"]), **shared)
+    rules = tuple(slots.rule(each, fields, f"Choices[{index}]/") for index, each in enumerate(fields["Choices"]))
+    return ChoicePlan(rules=rules, **shared)
 
 
 def _task(fields: Fields, slots: Any, language: str, shared: dict[str, Any]) -> StatePlan:

@@ -13,7 +13,7 @@ from typing import Final, cast
 from treadle.language import json_text, yaml_text
 from treadle.language.diagnostics import Diagnostic
 from treadle.language.json_text import JsonSyntaxError, source
-from treadle.language.places import Path, Places, entries
+from treadle.language.places import Path, Places, leaves
 from treadle.language.scope import Json
 from treadle.language.yaml_text import YamlSyntaxError
 
@@ -22,7 +22,7 @@ SIZE_LIMIT: Final = 1_048_576
 
 _NO_JSON: Final = "INVALID_JSON_DESCRIPTION"
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_YAML_FIELD: Final = re.compile(r"^\s*[\w\"'-]+\s*:(\s|$)", re.MULTILINE)
+_YAML_FIELD: Final = re.compile(r"^[ \t]*[\w\"'-]+[ \t]*:(\s|$)", re.MULTILINE)
 
 
 class Definition:
@@ -99,21 +99,10 @@ def _repeated_fields(root: Json, places: Places) -> Iterator[Diagnostic]:
     """Repeated fields are no error: on AWS, as with every JSON reader, the last value counts."""
     if not places.repeated:
         return
-    paths = _paths(root)
+    holders = {id(holder) for holder, _, _ in places.repeated}
+    paths = {id(cast("object", value)): path for path, value in leaves(root, ()) if id(value) in holders}
     for holder, name, offset in places.repeated:
         place = location((*paths[id(holder)], name)) if id(holder) in paths else ""
         remedy = "Remove or rename one of them: only the last one counts."
         message = f"Duplicate field '{name}'"
         yield Diagnostic("WARNING", "DUPLICATE_FIELD", message, place, *places.line_and_column(offset), remedy)
-
-
-def _paths(root: Json) -> dict[int, Path]:
-    """The path of each value, by identity."""
-    paths: dict[int, Path] = {}
-    unseen: list[tuple[Json, Path]] = [(root, ())]
-    while unseen:
-        value, path = unseen.pop()
-        if id(cast("object", value)) not in paths:
-            paths[id(cast("object", value))] = path
-            unseen.extend((each, (*path, key)) for key, each in entries(value))
-    return paths

@@ -62,8 +62,9 @@ class Number:
 class Query:
     """A JSONPath string.
 
-    `to_one` asks for a reference path, which finds one node. `nullable` allows null, `intrinsic` an intrinsic function
-    instead, and `writes` means a place in the data itself, neither a variable nor the context object.
+    `to_one` is a reference path by the specification; AWS is known to insist on it only where the path `writes`, which
+    also means a place in the data itself, neither a variable nor the context object. `nullable` allows null,
+    `intrinsic` an intrinsic function instead.
     """
 
     to_one: bool = False
@@ -328,12 +329,7 @@ def _grouped(block: str) -> Iterator[Field]:
 
 
 DISTRIBUTED_ONLY: Final = frozenset({"Label", "ItemReader", "ItemBatcher", "ResultWriter"})
-"""Fields that only a Map in DISTRIBUTED mode may have."""
-
-TOLERATED_FAILURE: Final = frozenset(
-    f"ToleratedFailure{each}" for each in ("Percentage", "PercentagePath", "Count", "CountPath")
-)
-"""Fields that an inline Map may have too (observed on AWS), though they belong to DISTRIBUTED mode."""
+"""Fields that only a Map in DISTRIBUTED mode may have. Tolerated failures are not among them (observed on AWS)."""
 
 
 def default(block: str, name: str) -> Json:

@@ -83,9 +83,9 @@ def _field(fields: Fields, name: str, within: str = "") -> Expr | None:
     return _template(value, within + name) or (lambda scope: value)
 
 
-def _typed(fields: Fields, name: str, kinds: tuple[type, ...], noun: str) -> Expr | None:
+def _typed(fields: Fields, name: str, kinds: tuple[type, ...], noun: str, within: str = "") -> Expr | None:
     """A field whose expression must give a certain type."""
-    evaluate = _field(fields, name)
+    evaluate = _field(fields, name, within)
     if evaluate is None or not is_expression(fields[name]):
         return evaluate
     text = compile_expression(fields[name][2:-2]).text
@@ -95,7 +95,7 @@ def _typed(fields: Fields, name: str, kinds: tuple[type, ...], noun: str) -> Exp
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise _said(
                 text,
-                name,
+                within + name,
                 f"returned an unexpected result type. Expected '{noun}', but was '{_kind(value)}' "
                 f"for value: {json_text(value)}",
             )
@@ -128,21 +128,22 @@ def dataflow(fields: Fields) -> Dataflow:
     return Dataflow(arguments=_field(fields, "Arguments"), output=_field(fields, "Output"), assign=assign(fields))
 
 
-def assign(fields: Fields) -> Assign | None:
+def assign(fields: Fields, within: str = "") -> Assign | None:
     """Assign, of a state, a rule or a catcher."""
-    return _field(fields, "Assign") if fields.get("Assign") else None
+    return _field(fields, "Assign", within) if fields.get("Assign") else None
 
 
-def catcher(fields: Fields) -> Catcher:
+def catcher(fields: Fields, within: str) -> Catcher:
     """One element of Catch."""
-    return Catcher(frozenset(fields["ErrorEquals"]), fields["Next"], None, _field(fields, "Output"), assign(fields))
+    output = _field(fields, "Output", within)
+    return Catcher(frozenset(fields["ErrorEquals"]), fields["Next"], None, output, assign(fields, within))
 
 
-def rule(fields: Fields, state: Fields) -> Rule:
+def rule(fields: Fields, state: Fields, within: str) -> Rule:
     """One element of Choices."""
-    holds = _typed(fields, "Condition", (bool,), "boolean")
+    holds = _typed(fields, "Condition", (bool,), "boolean", within)
     assert holds is not None
-    return Rule(holds, fields["Next"], _field(fields, "Output"), assign(fields))
+    return Rule(holds, fields["Next"], _field(fields, "Output", within), assign(fields, within))
 
 
 def text(fields: Fields, name: str) -> Expr | None:

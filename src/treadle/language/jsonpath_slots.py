@@ -203,12 +203,12 @@ def assign(fields: Fields) -> Assign | None:
     return template(fields["Assign"]) if fields.get("Assign") else None
 
 
-def catcher(fields: Fields) -> Catcher:
+def catcher(fields: Fields, within: str) -> Catcher:
     """One element of Catch."""
     return Catcher(frozenset(fields["ErrorEquals"]), fields["Next"], result_path(fields), None, assign(fields))
 
 
-def rule(fields: Fields, state: Fields) -> Rule:
+def rule(fields: Fields, state: Fields, within: str) -> Rule:
     """One element of Choices. The state's OutputPath applies whatever rule holds."""
     return Rule(condition(fields), fields["Next"], _filter(state, "OutputPath"), assign(fields))
 

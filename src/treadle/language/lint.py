@@ -62,7 +62,7 @@ def lint(definition: Definition, type: Literal["STANDARD", "EXPRESS"] = "STANDAR
     findings = _apply(RULES, machine)
     if all(each.severity == "WARNING" for each in findings):
         findings += _apply(RULES_FOR_WELL_FORMED, machine)
-    findings.sort(key=lambda each: each.severity)
+    findings.sort(key=lambda each: each.severity == "WARNING")
     return [
         Diagnostic(each.severity, each.code, each.message, location(each.path), *definition.place(each.at), each.remedy)
         for each in findings

@@ -6,7 +6,7 @@ Filled in by the readers (`json_text`, `yaml_text`), asked by `Definition`. Know
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias, cast
 
 from treadle.language.scope import Json
@@ -22,6 +22,21 @@ def entries(value: Json) -> Iterable[tuple[str | int, Json]]:
     if isinstance(value, dict):
         return cast("dict[str, Json]", value).items()
     return enumerate(cast("list[Json]", value)) if isinstance(value, list) else ()
+
+
+def leaves(value: Json, path: Path) -> Iterator[tuple[Path, Json]]:
+    """Every value within a value, itself included, with its path; in the order of the text."""
+    yield path, value
+    unfinished = [(path, iter(entries(value)))]
+    while unfinished:
+        holder, rest = unfinished[-1]
+        for key, inner in rest:
+            here = (*holder, key)
+            yield here, inner
+            unfinished.append((here, iter(entries(inner))))
+            break
+        else:
+            unfinished.pop()
 
 
 class Places:

@@ -141,12 +141,14 @@ def _refuse_tag(tag: str | None, known: tuple[str, ...], start: int) -> None:
     raise YamlSyntaxError(f"the tag '{tag.replace(_TAG, '!!')}' has no meaning in a definition", start, remedy)
 
 
-def _number(text: str) -> int | float:
+def _integer(text: str) -> int:
     if len(text) > NUMBER_LENGTH_LIMIT:
         raise ValueError(f"the number has more than {NUMBER_LENGTH_LIMIT} digits")
-    if text[:2] in ("0o", "0x"):
-        return int(text, 0)
-    number = int(text) if text.lstrip("+-").isdigit() else float(text)
+    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+
+
+def _float(text: str) -> float:
+    number = float(text)
     if math.isinf(number):
         raise ValueError("the number is out of range of double")
     return number
@@ -160,8 +162,8 @@ def _no_number(text: str) -> Json:
 _CORE: Final[tuple[tuple[str, re.Pattern[str], Callable[[str], Json]], ...]] = (
     ("null", re.compile(r"null|Null|NULL|~|"), lambda _text: None),
     ("bool", re.compile(r"true|True|TRUE|false|False|FALSE"), lambda text: text[0] in "tT"),
-    ("int", re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"), _number),
-    ("float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), _number),
+    ("int", re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"), _integer),
+    ("float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), _float),
     ("float", re.compile(r"[-+]?(\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN"), _no_number),
 )
 

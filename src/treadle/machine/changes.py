@@ -29,6 +29,7 @@ from treadle.machine.frame import (
     RELAUNCH,
     RUN,
     SPAWN,
+    START,
     SUCCEED,
     WAIT,
     Failure,
@@ -96,7 +97,7 @@ def _resume(frame: Frame) -> None:
         frame.todo, frame.next, frame.value, frame.state = ENTER, state.name, frame.input, None
     elif frame.run is not None:
         frame.todo = RELAUNCH
-    elif len(frame.results) < len(frame.items):
+    elif len(frame.results) < len(frame.items) and not (isinstance(state, MapPlan) and state.distribution):
         frame.todo = _spawning(frame)
     else:
         frame.todo = RUN
@@ -108,6 +109,7 @@ def _execution_forked(execution: Execution, frame: Frame, entry: Entry) -> None:
         frame.value = entry.note["input"]
     if "variables" in entry.note:
         frame.variables = {**frame.variables, **entry.note["variables"]}
+    execution.limit_time(entry.at)  # a copy made much later must not be out of time at once
 
 
 def _state_entered(execution: Execution, frame: Frame, entry: Entry) -> None:
@@ -150,7 +152,7 @@ def _state_aborted(execution: Execution, frame: Frame, entry: Entry) -> None:
 def _failed(execution: Execution, frame: Frame, entry: Entry) -> None:
     execution.settle(frame)
     frame.value = Failure.of(entry)
-    frame.todo = RECOVER
+    frame.todo = ABORT if frame.children else RECOVER
 
 
 # ---- Task ----
@@ -159,25 +161,26 @@ def _failed(execution: Execution, frame: Frame, entry: Entry) -> None:
 def _task_scheduled(execution: Execution, frame: Frame, entry: Entry) -> None:
     details, note = entry.details, entry.note
     assert isinstance(frame.state, TaskPlan)
-    execution.open(
-        frame,
-        RunTask(
-            wait=execution.seq,
-            state=frame.state.name,
-            resource=frame.state.resource.arn,
-            arguments=details["parameters"] if "parameters" in details else details["input"],
-            phase="scheduled",
-            attempt=frame.retries,
-            credentials=note.get("credentials"),
-            token=note.get("token"),
-            timeout=details.get("timeoutInSeconds"),
-            heartbeat=details.get("heartbeatInSeconds", note.get("heartbeatInSeconds")),
-        ),
+    task = RunTask(
+        wait=execution.seq,
+        state=frame.state.name,
+        resource=frame.state.resource.arn,
+        arguments=details["parameters"] if "parameters" in details else details["input"],
+        phase="scheduled",
+        attempt=frame.retries,
+        credentials=note.get("credentials"),
+        token=note.get("token"),
+        timeout=details.get("timeoutInSeconds"),
+        heartbeat=details.get("heartbeatInSeconds", note.get("heartbeatInSeconds")),
     )
+    if entry.type == "ActivityScheduled":
+        execution.open(frame, task)
+    else:
+        frame.todo, frame.value = START, task
 
 
 def _task_started(execution: Execution, frame: Frame, entry: Entry) -> None:
-    wait = frame.wait
+    wait = frame.value if frame.wait is None else frame.wait
     assert isinstance(wait, RunTask)
     # ASL 'TimeoutSeconds': the clock starts when the task starts.
     deadline = entry.at + wait.timeout if wait.timeout is not None else None
@@ -291,7 +294,7 @@ def _parent(frame: Frame) -> Frame:
 
 
 def _all_succeeded(execution: Execution, frame: Frame, entry: Entry) -> None:
-    if frame.run is None:
+    if frame.todo != SUCCEED:
         frame.value = [frame.results[index] for index in range(len(frame.items))]
     frame.todo = EXIT
 
@@ -318,6 +321,7 @@ def _map_run_started(execution: Execution, frame: Frame, entry: Entry) -> None:
 
 def _map_run_succeeded(execution: Execution, frame: Frame, entry: Entry) -> None:
     execution.settle(frame)
+    frame.run = None  # what succeeded is never redriven
     frame.value = entry.note["output"]
     frame.todo = SUCCEED
 

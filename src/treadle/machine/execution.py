@@ -107,6 +107,8 @@ class Execution:
     def limit_time(self, since: float) -> None:
         """Start the clock of the machine's own TimeoutSeconds."""
         if self.plan.timeout is not None:
+            if self.time_limit is not None:
+                self._forget(self.time_limit.wait)
             self.time_limit = StartTimer(self.seq, since + self.plan.timeout)
             self.opened[self.seq] = self.time_limit
 

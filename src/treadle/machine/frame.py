@@ -21,6 +21,7 @@ from treadle.machine.journal import Entry, FramePath
 # ---- what comes next in a frame ----
 ENTER: Final = "enter"  # enter the state `next` with `value`
 RUN: Final = "run"  # do what the state is for
+START: Final = "start"  # start the task `value`
 SPAWN: Final = "spawn"  # start the next iteration, or end the state when all have ended
 LAUNCH: Final = "launch"  # start the map run
 RELAUNCH: Final = "relaunch"  # redrive the map run
@@ -59,6 +60,9 @@ class Failure(msgspec.Struct, frozen=True):
     def of(entry: Entry) -> Failure:
         """The failure that an entry tells of."""
         told = {**entry.details, **entry.note}
+        # Observed on AWS: States.Runtime cannot be caught, not even by its own name.
+        if told.get("error") == "States.Runtime":
+            told["final"] = True
         return Failure(**{field: told[field] for field in Failure.__struct_fields__ if field in told})
 
 

@@ -17,13 +17,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Final
 
 import msgspec
 
 from treadle.errors import StatesError
 from treadle.language.plan import TaskPlan
 from treadle.language.scope import Json, Randomness, Scope
+from treadle.machine.changes import ENDS
 from treadle.machine.commands import Cancel, Close, Command, RunTask, StartMapRun, StartTimer
 from treadle.machine.context import describe
 from treadle.machine.events import (
@@ -41,10 +41,11 @@ from treadle.machine.events import (
 )
 from treadle.machine.execution import Execution
 from treadle.machine.frame import ENTER, Failure, Frame
-from treadle.machine.journal import HIDDEN, IRREGULAR, Entry, FramePath, json_text, number
+from treadle.machine.journal import HIDDEN, IRREGULAR, NOTHING, Entry, FramePath, json_text, number
 from treadle.machine.limits import Limits
-from treadle.machine.retry import recover_from, told
+from treadle.machine.retry import told
 from treadle.machine.states import task
+from treadle.machine.states.abort import abort
 from treadle.machine.steps import STEPS
 
 
@@ -59,10 +60,6 @@ class Moment:
 
 class HistoryFull(Exception):
     """There is no room for another history event but the one that says so."""
-
-
-NOTHING: Final[dict[str, Json]] = {}
-"""Shared by all entries that have no details or no note."""
 
 
 class Interpreter:
@@ -161,7 +158,8 @@ class Interpreter:
                 if execution.status == "RUNNING":
                     self.close("ExecutionAborted", Failure(error, cause))
             case RedriveRequested():
-                if execution.status not in (None, "RUNNING", "SUCCEEDED"):
+                # AWS 'Redrive': the history must have room for ExecutionRedriven and one event more.
+                if execution.status not in (None, "RUNNING", "SUCCEEDED") and execution.events < self.last_event:
                     self.record(execution.root, "ExecutionRedriven", {"redriveCount": execution.redrives + 1})
                     self._queue_all()
             case ForkRequested():
@@ -193,7 +191,8 @@ class Interpreter:
             note["variables"] = event.variables
         self.record(frame, "ExecutionForked", NOTHING, note)
         # The copy owns none of the waits that the original had open: its host must take them on.
-        self.execution.opened, self.execution.known = self.execution.waits(), 0
+        execution = self.execution
+        execution.opened, execution.closed, execution.known = execution.waits(), [], 0
 
     def _settle(self, event: TaskPickedUp | JobAccepted | TaskReturned | TaskErred | TimerDue | MapRunClosed) -> None:
         """Give a frame what it waits for; whatever does not fit an open wait is late or repeated, and passes by."""
@@ -263,7 +262,7 @@ class Interpreter:
             return
         # Observed on AWS: neither can be caught, not even by its own name.
         final = error.name in ("States.Runtime", "States.DataLimitExceeded")
-        recover_from(self, frame, Failure(error.name, cause, final=final, here=here))
+        abort(self, frame, Failure(error.name, cause, final=final, here=here))
 
     def close(self, type: str, failure: Failure) -> None:
         """End the execution unhappily."""

@@ -31,6 +31,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     note: dict[str, Json]
 
 
+NOTHING: Final[dict[str, Json]] = {}
+"""Shared by all entries that have no details or no note."""
+
 STATE_TYPES: Final = ("Pass", "Task", "Wait", "Choice", "Parallel", "Map", "Succeed", "Fail")
 ENTERED: Final = {state: f"{state}StateEntered" for state in STATE_TYPES}
 EXITED: Final = {state: f"{state}StateExited" for state in STATE_TYPES if state != "Fail"}
@@ -81,7 +84,7 @@ def _with_the_entering(frame: Numbered) -> int:
 
 def _with_the_failing(frame: Numbered) -> int:
     """Observed on AWS: what a failure aborts points at the failing event, as the failure of the whole state does."""
-    while frame.todo != "abort":
+    while frame.todo not in ("abort", "spawn"):
         frame = frame.parent
     return frame.previous
 

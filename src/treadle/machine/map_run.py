@@ -143,6 +143,7 @@ class Child(msgspec.Struct):
     status: Literal["RUNNING", "SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT", "PENDING"] = "RUNNING"
     output: Json = None
     record: dict[str, Json] | None = None
+    redriven: bool = False
 
 
 class MapRun:
@@ -361,7 +362,8 @@ class MapRun:
                 self._start(len(self.children) - 1)
             case "ChildRestarted":
                 self.pending.remove(note["index"])
-                self.children[note["index"]].status = "RUNNING"
+                child = self.children[note["index"]]
+                child.status, child.redriven = "RUNNING", True
                 self._start(note["index"])
             case "ChildClosed":
                 index = self.live.pop(note["wait"])
@@ -396,7 +398,7 @@ class MapRun:
 
     def _start_command(self, wait: int, index: int) -> StartChild:
         child = self.children[index]
-        return StartChild(wait=wait, index=index, input=child.input, item=child.item, redrive=child.record is not None)
+        return StartChild(wait=wait, index=index, input=child.input, item=child.item, redrive=child.redriven)
 
     def _open(self, effect: ReadItems | WriteResults) -> None:
         self.effect = effect

@@ -37,9 +37,9 @@ def recover_from(machine: Interpreter, frame: Frame, failure: Failure) -> None:
 def _shows_failure(frame: Frame, state: StatePlan, failure: Failure) -> bool:
     """Observed on AWS: MapStateFailed follows an EvaluationFailed even when the Map had not started yet, but a
     States.Runtime of its own set-up goes straight to ExecutionFailed."""
-    if state.type not in ("Map", "Parallel"):
+    if failure.here or state.type not in ("Map", "Parallel"):
         return False
-    inside = frame.failed >= 0 or frame.run is not None
+    inside = bool(frame.children) or frame.run is not None
     return inside or (state.type == "Map" and failure.error == "States.QueryEvaluationError")
 
 

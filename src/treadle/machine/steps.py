@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from treadle.language.plan import MapPlan, WaitPlan
+from treadle.language.plan import MapPlan, TaskPlan, WaitPlan
+from treadle.language.scope import Json
 from treadle.machine.dataflow import leave
 from treadle.machine.frame import (
     ABORT,
@@ -23,12 +24,13 @@ from treadle.machine.frame import (
     RELAUNCH,
     RUN,
     SPAWN,
+    START,
     SUCCEED,
     Frame,
 )
-from treadle.machine.journal import ENTERED
+from treadle.machine.journal import ENTERED, NOTHING
 from treadle.machine.retry import catch_or_fail, recover_from
-from treadle.machine.states import RUN_BY_TYPE, SPAWN_BY_TYPE, map, wait
+from treadle.machine.states import RUN_BY_TYPE, SPAWN_BY_TYPE, map, task, wait
 from treadle.machine.states.abort import abort
 
 if TYPE_CHECKING:
@@ -54,6 +56,11 @@ def _run(machine: Interpreter, frame: Frame) -> None:
     state = frame.state
     assert state is not None
     RUN_BY_TYPE[state.type](machine, frame, state)
+
+
+def _start(machine: Interpreter, frame: Frame) -> None:
+    assert isinstance(frame.state, TaskPlan)
+    task.start(machine, frame, frame.state)
 
 
 def _spawn(machine: Interpreter, frame: Frame) -> None:
@@ -94,7 +101,7 @@ def _catch(machine: Interpreter, frame: Frame) -> None:
 
 
 def _abort(machine: Interpreter, frame: Frame) -> None:
-    abort(machine, frame)
+    abort(machine, frame, frame.value)
 
 
 def _end(machine: Interpreter, frame: Frame) -> None:
@@ -115,6 +122,7 @@ def _end(machine: Interpreter, frame: Frame) -> None:
 STEPS: Final[dict[str, Callable[[Interpreter, Frame], None]]] = {
     ENTER: _enter,
     RUN: _run,
+    START: _start,
     SPAWN: _spawn,
     LAUNCH: _launch,
     RELAUNCH: _relaunch,

@@ -71,6 +71,15 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """An execution with its input and, when it succeeded, its output."""
+
+    summary: Summary
+    input: Json
+    output: Json
+
+
+@dataclass(frozen=True, slots=True)
 class ActivityTask:
     """A task that an activity worker took."""
 
@@ -262,6 +271,16 @@ class Engine:
             return await self.store.summary(arn)
         except NotFound:
             raise _no_execution(arn) from None
+
+    async def result(self, arn: str) -> Result:
+        """An execution with its input and output. Raises ApiError ExecutionDoesNotExist."""
+        live = await self._live(arn)
+        return Result(live.summary, live.execution.input, live.execution.output)
+
+    @staticmethod
+    def arn_of(machine: StateMachine, name: str) -> str:
+        """The ARN that an execution of this name has."""
+        return execution_arn(machine.arn, name)
 
     async def journal(self, arn: str) -> list[Entry]:
         """All entries of an execution. Raises ApiError ExecutionDoesNotExist."""

@@ -150,10 +150,17 @@ class World:
     # ---- running ----
 
     def start(
-        self, definition: str | Mapping[str, Json] | Plan, input: Json = None, identity: Identity | None = None
+        self,
+        definition: str | Mapping[str, Json] | Plan,
+        input: Json = None,
+        identity: Identity | None = None,
+        text: str | None = None,
     ) -> Run:
-        """Start an execution; it goes as far as it can without time passing or tasks answering."""
-        return self.start_child(_plan(definition), input, identity or identity_of(), lambda _: None)
+        """Start an execution; it goes as far as it can without time passing or tasks answering.
+
+        `text` is the input as it was written.
+        """
+        return self.start_child(_plan(definition), input, identity or identity_of(), lambda _: None, text)
 
     def run(self, until: float | None = None) -> None:
         """Let time pass until nothing more will happen, or to a moment in seconds since the epoch."""
@@ -173,10 +180,17 @@ class World:
         self._added += 1
         heapq.heappush(self._agenda, (moment, self._added, happen))
 
-    def start_child(self, plan: Plan, input: Json, identity: Identity, closed: Callable[[Close], None]) -> Run:
+    def start_child(
+        self,
+        plan: Plan,
+        input: Json,
+        identity: Identity,
+        closed: Callable[[Close], None],
+        text: str | None = None,
+    ) -> Run:
         """Start an execution and be told when it closes."""
         run = Run(identity.name, plan, Interpreter(Execution(plan), self.limits))
-        self._send(run, StartRequested(input, identity), closed)
+        self._send(run, StartRequested(input, identity, text), closed)
         return run
 
     def _send(self, run: Run, event: Event, closed: Callable[[Close], None]) -> None:
@@ -312,7 +326,18 @@ class _MapHost:
 
     def _child(self, command: StartChild) -> None:
         name = f"{self.parent.name}-{self.run.plan.name}-{command.index}"
-        identity = msgspec.structs.replace(identity_of(f"machine/{self.distribution.label}", name), item=command.item)
+        parent, label = self.parent.execution.identity, self.distribution.label
+        assert parent is not None
+        kind = "execution" if self.distribution.execution_type == "STANDARD" else "express"
+        identity = msgspec.structs.replace(
+            parent,
+            arn=f"{parent.arn.partition(':execution:')[0]}:{kind}:{parent.machine_name}/{label}:{name}",
+            name=name,
+            machine_arn=f"{parent.machine_arn}/{label}",
+            version_arn=None,
+            alias_arn=None,
+            item=command.item,
+        )
 
         def closed(close: Close) -> None:
             record: dict[str, Json] = {"Name": name, "Status": close.status, "Input": command.input}

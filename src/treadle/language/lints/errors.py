@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from treadle.language.lints.finding import Finding, error, warning
@@ -84,14 +84,25 @@ def misplaced_wildcards(machine: Scope) -> Findings:
 
 def impossible(machine: Scope) -> Findings:
     """Retriers and catchers that never act."""
+    raised = _raised_by_fail_states(machine)
     for state in machine.every_state():
         for path, handlers in _handlers(state):
+            earlier: set[str] = set()
             for index, handler in enumerate(handlers):
-                for name in _names(handler):
-                    at = (*path, index, "ErrorEquals")
-                    if reason := _why_impossible(name, state) or _why_shadowed(name, handlers[:index]):
+                names = _names(handler)
+                for name in names:
+                    reason = "" if name in raised and state.scopes else _why_impossible(name, state)
+                    if reason := reason or _why_shadowed(name, earlier):
                         message = f"'{name}' never matches here: {reason}"
+                        at = (*path, index, "ErrorEquals")
                         yield warning("RETRY_CANNOT_OCCUR", message, at, "Remove the name, or correct it.")
+                earlier.update(names)
+
+
+def _raised_by_fail_states(machine: Scope) -> frozenset[str]:
+    """The error names that Fail states write, reserved ones too (observed on published definitions)."""
+    errors = (state.fields.get("Error") for state in machine.every_state() if state.type == "Fail")
+    return frozenset(name for name in errors if isinstance(name, str))
 
 
 def _why_impossible(name: str, state: State) -> str:
@@ -130,14 +141,12 @@ def _has_heartbeat(state: State) -> bool:
     return "HeartbeatSeconds" in state.fields or "HeartbeatSecondsPath" in state.fields
 
 
-def _why_shadowed(name: str, earlier: Sequence[Fields]) -> str:
-    for handler in earlier:
-        names = _names(handler)
-        if name in names:
-            return "an earlier element of the list names it"
-        # ASL 'Error names': States.TaskFailed stands for any failure of a task but a timeout.
-        if _TASK_FAILED in names and not name.startswith("States."):
-            return f"'{_TASK_FAILED}' in an earlier element of the list includes it"
+def _why_shadowed(name: str, earlier: set[str]) -> str:
+    if name in earlier:
+        return "an earlier element of the list names it"
+    # ASL 'Error names': States.TaskFailed stands for any failure of a task but a timeout.
+    if _TASK_FAILED in earlier and not name.startswith("States."):
+        return f"'{_TASK_FAILED}' in an earlier element of the list includes it"
     return ""
 
 
@@ -148,17 +157,14 @@ _INPUT_FIELD: Final = re.compile(r"\$states\s*\.\s*input\s*\.\s*([A-Za-z_]\w*)")
 def dropped_input(machine: Scope) -> Findings:
     """Catchers that replace the data by the error, before a state that reads the data."""
     for scope in machine.every_scope():
+        lost = {name: sorted(set(_fields_read(state)) - _ERROR_FIELDS) for name, state in scope.states.items()}
         for state in scope.states.values():
             for path, catcher in state.blocks("Catch"):
-                target = scope.states.get(str(catcher.get("Next")))
-                if target and not _keeps_input(catcher, state):
-                    lost = sorted(set(_fields_read(target)) - _ERROR_FIELDS)
-                    if lost:
-                        message = (
-                            f"The catcher passes on the error alone, and '{target.name}' "
-                            f"reads {', '.join(lost)} of its input"
-                        )
-                        yield warning("CATCH_DROPS_INPUT", message, path, _remedy(state))
+                target = str(catcher.get("Next"))
+                if lost.get(target) and not _keeps_input(catcher, state):
+                    names = ", ".join(lost[target])
+                    message = f"The catcher passes on the error alone, and '{target}' reads {names} of its input"
+                    yield warning("CATCH_DROPS_INPUT", message, path, _remedy(state))
 
 
 def _keeps_input(catcher: Fields, state: State) -> bool:

@@ -33,16 +33,16 @@ def bad_names(machine: Scope) -> Findings:
 
 def missing_targets(machine: Scope) -> Findings:
     """StartAt, Next and Default name a state of the same scope."""
+    names = {state.name for state in machine.every_state()}
     for scope in machine.every_scope():
         start = scope.fields.get("StartAt")
         targets = [((*scope.path, "StartAt"), start)] if isinstance(start, str) else []
         targets += [target for state in scope.states.values() for target in state.targets()]
         for path, name in targets:
             if not _has_state(scope, name):
-                elsewhere = any(state.name == name for state in _outermost(scope).every_state())
-                remedy = "Name a state of the same States object" + (
-                    ": a transition cannot enter or leave a branch or a processor." if elsewhere else "."
-                )
+                remedy = "Name a state of the same States object."
+                if name in names:
+                    remedy = "Stay in the States object: a transition cannot enter or leave a branch or a processor."
                 message = f"Missing '{path[-1]}' target: {name}"
                 yield error(message, path, remedy, code="MISSING_TRANSITION_TARGET")
 
@@ -51,12 +51,6 @@ def _has_state(scope: Scope, name: str) -> bool:
     # A state that is no object is reported by itself.
     states = scope.fields.get("States")
     return not isinstance(states, dict) or name in states
-
-
-def _outermost(scope: Scope) -> Scope:
-    while scope.owner:
-        scope = scope.owner.scope
-    return scope
 
 
 def _successors(scope: Scope, name: str) -> list[str]:
@@ -100,12 +94,17 @@ def _is_end(state: State) -> bool:
     return state.type in _ENDS or state.fields.get("End") is True
 
 
+def _goes_on(state: State) -> bool:
+    """Whether a state leads to another. One with neither Next nor End is reported by itself."""
+    return not _is_end(state) and any(state.targets())
+
+
 def endless(machine: Scope) -> Findings:
     """Scopes without an end, and loops that nothing leaves and in which nothing takes time."""
     for scope in machine.every_scope():
         if not scope.states:
             continue
-        if not any(_is_end(state) for state in scope.states.values()):
+        if all(_goes_on(state) for state in scope.states.values()):
             remedy = "Give a state End, or add a Succeed or Fail state."
             message = "There is no terminal state"
             yield error(message, (*scope.path, "States"), remedy, code="MISSING_END_STATE")

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from treadle.language.fields import DISTRIBUTED_ONLY, TOLERATED_FAILURE
+from treadle.language.fields import DISTRIBUTED_ONLY
 from treadle.language.lints.finding import Finding, error, warning
 from treadle.language.lints.outline import Fields, Scope, State
-from treadle.language.lints.slots import leaves
+from treadle.language.places import leaves
 from treadle.language.values import is_number, is_object
 
 Findings = Iterator[Finding]
@@ -66,12 +66,9 @@ def distributed_fields(machine: Scope) -> Findings:
             continue
         remedy = "Set ProcessorConfig's Mode to DISTRIBUTED, or remove the field."
         for name in state.fields:
-            path = (*state.path, name)
             if name in DISTRIBUTED_ONLY:
-                yield error(f"Field '{name}' is not supported in INLINE mode", state.path, remedy, at=path)
-            elif name in TOLERATED_FAILURE:
-                message = f"'{name}' has no effect in INLINE mode: one failed iteration fails the state"
-                yield warning("INLINE_TOLERATES_NOTHING", message, path, remedy)
+                message = f"Field '{name}' is not supported in INLINE mode"
+                yield error(message, state.path, remedy, at=(*state.path, name))
 
 
 def bad_batches(machine: Scope) -> Findings:

@@ -6,19 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from treadle.language.fields import Template, fields_of
+from treadle.language.fields import Block, Blocks, Template, fields_of
 from treadle.language.jsonata_slots import is_expression
 from treadle.language.lints.finding import Finding, error, warning
 from treadle.language.lints.outline import Fields, Scope, State
-from treadle.language.lints.slots import Reading, Slot, dynamic_fields, leaves, reading, slots, values
-from treadle.language.places import Path
+from treadle.language.lints.slots import Reading, Slot, dynamic_fields, reading, slots, values
+from treadle.language.places import Path, leaves
 from treadle.language.scope import Json
 from treadle.language.values import is_object
 
 Findings = Iterator[Finding]
-
-# Inner states are looked at on their own.
-_INNER_SCOPES: Final = frozenset({"Branches", "ItemProcessor", "Iterator"})
 
 _LOOKS_LIKE_PATH: Final = re.compile(r"\$\$?\.[A-Za-z_]|\$\$?\[")
 _LOOKS_DYNAMIC: Final = re.compile(r"\$\$?(\.[A-Za-z_]|\[)|States\.[A-Z]\w+\(")
@@ -140,17 +137,22 @@ def _literal_paths(state: State) -> Findings:
 
 def _literal_expressions(state: State) -> Findings:
     """`{%` where it does not begin an expression."""
-    own = {name: value for name, value in state.fields.items() if name not in _INNER_SCOPES}
-    for at, each in leaves(own, state.path):
-        if not isinstance(each, str) or "{%" not in each or at[-1] == "Comment":
+    for value in values(state):
+        if isinstance(value.field.kind, Block | Blocks) or value.field.name == "Comment":
             continue
-        if state.language == "JSONPath" and is_expression(each):
-            remedy = "Set the state's QueryLanguage to JSONata, or use a path."
-            message = (
-                f"The value of '{at[-1]}' is a JSONata expression, but this state speaks JSONPath: it is plain text"
-            )
-            yield warning("NOT_EVALUATED", message, at, remedy)
-        elif state.language == "JSONata" and not is_expression(each) and "%}" in each:
-            remedy = "Let the whole string be one expression: `{% 'text ' & $states.input.name %}`."
-            message = f"The value of '{at[-1]}' holds a JSONata expression among other text: it is plain text"
-            yield warning("NOT_EVALUATED", message, at, remedy)
+        for at, each in leaves(value.value, value.path):
+            if not isinstance(each, str):
+                continue
+            if state.language == "JSONPath" and is_expression(each):
+                message = f"The value of '{at[-1]}' is a JSONata expression, but plain text in a state of JSONPath"
+                remedy = "Set the state's QueryLanguage to JSONata, or use a path."
+                yield warning("NOT_EVALUATED", message, at, remedy)
+            elif state.language == "JSONata" and _embeds_expression(each):
+                message = f"The value of '{at[-1]}' holds a JSONata expression among other text: it is plain text"
+                remedy = "Let the whole string be one expression: `{% 'text ' & $states.input.name %}`."
+                yield warning("NOT_EVALUATED", message, at, remedy)
+
+
+def _embeds_expression(text: str) -> bool:
+    start = text.find("{%")
+    return start >= 0 and text.find("%}", start) >= 0 and not is_expression(text)

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 from treadle.language.fields import Block, Blocks, Field, Items, Query, QueryLanguage, Template, fields_of
 from treadle.language.intrinsics import IntrinsicSyntaxError, compile_intrinsic, is_intrinsic
 from treadle.language.jsonata_slots import is_expression
 from treadle.language.lints.outline import Fields, State, objects_in
-from treadle.language.places import Path, entries
+from treadle.language.places import Path, leaves
 from treadle.language.queries.jsonata import JsonataSyntaxError, compile_expression
 from treadle.language.queries.jsonpath import Query as PathQuery
 from treadle.language.queries.jsonpath import compile_query
@@ -111,15 +110,6 @@ def slots(state: State) -> Iterator[Slot]:
                 yield Slot(text, state.language, at, path, each.phase)
 
 
-def leaves(value: Json, path: Path) -> Iterator[tuple[Path, Json]]:
-    """Every value within a value, itself included, with its path; in the order of the text."""
-    unseen = [(path, value)]
-    while unseen:
-        at, each = unseen.pop()
-        yield at, each
-        unseen.extend(reversed([((*at, key), inner) for key, inner in entries(each)]))
-
-
 def expressions(value: Json, path: Path) -> Iterator[tuple[Path, str]]:
     """The JSONata expressions at any depth of a value."""
     return ((at, each) for at, each in leaves(value, path) if is_expression(each))
@@ -138,7 +128,6 @@ def reading(slot: Slot) -> Reading:
     return _read_intrinsic(slot.text) if takes_intrinsic and is_intrinsic(slot.text) else _read_path(slot.text)
 
 
-@lru_cache(4096)
 def _read_expression(text: str) -> Reading:
     try:
         expression = compile_expression(text[2:-2])
@@ -147,7 +136,6 @@ def _read_expression(text: str) -> Reading:
     return Reading(variables=expression.variables - {"states"}, members=expression.states_fields)
 
 
-@lru_cache(4096)
 def _read_intrinsic(text: str) -> Reading:
     try:
         return _of_queries(compile_intrinsic(text).queries)
@@ -155,7 +143,6 @@ def _read_intrinsic(text: str) -> Reading:
         return Reading(str(error))
 
 
-@lru_cache(4096)
 def _read_path(text: str) -> Reading:
     try:
         return _of_queries((compile_query(text),))

@@ -18,6 +18,17 @@ Findings = Iterator[Finding]
 EXPRESS_LIMIT: Final = 300
 """Seconds that an EXPRESS execution lasts at most."""
 
+# Observed on AWS: the texts, with the blank at the end of the last.
+_NOT_IN_EXPRESS: Final = {
+    "sync": "'.sync' service integration",
+    "sync:2": "'.sync' service integration",
+    "waitForTaskToken": "'.waitForTaskToken' service integration ",
+}
+_AWAITED: Final = {
+    "sync": "the end of a job",
+    "sync:2": "the end of an execution",
+    "waitForTaskToken": "a callback",
+}
 _TOKEN_IN_TEXT: Final = re.compile(r"Task\s*\.\s*Token|\bToken\b")
 
 
@@ -84,12 +95,8 @@ def express_limits(machine: Scope) -> Findings:
 
 
 def _lacking(resource: Resource) -> str:
-    """The feature of this resource that EXPRESS lacks. Observed on AWS: the texts, with the blank at the end of one."""
-    if resource.kind == "activity":
-        return "Activity ARN"
-    return {"sync": "'.sync' service integration", "sync:2": "'.sync' service integration"}.get(
-        resource.pattern, "'.waitForTaskToken' service integration " if resource.pattern == "waitForTaskToken" else ""
-    )
+    """The feature of this resource that EXPRESS lacks, "" for none."""
+    return "Activity ARN" if resource.kind == "activity" else _NOT_IN_EXPRESS.get(resource.pattern, "")
 
 
 def _runs_in_children(scope: Scope) -> bool:
@@ -128,8 +135,8 @@ def open_ended(machine: Scope) -> Findings:
     for state, resource in _tasks(machine):
         waits = resource.kind == "activity" or resource.pattern != "request-response"
         if waits and state.scope.workflow == "STANDARD" and not limits & state.fields.keys():
-            what = "a worker" if resource.kind == "activity" else f"'.{resource.pattern}'"
-            message = f"The task waits for {what} up to a year: it has no timeout"
+            awaited = "a worker" if resource.kind == "activity" else _AWAITED[resource.pattern]
+            message = f"The task waits for {awaited}, up to a year: it has no timeout"
             yield warning("TASK_WITHOUT_TIMEOUT", message, state.path, "Set TimeoutSeconds or HeartbeatSeconds.")
 
 

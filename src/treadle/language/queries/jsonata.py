@@ -1,8 +1,9 @@
 """JSONata as AWS Step Functions runs it: the text between `{%` and `%}` compiled to a reader of the scope.
 
-It owns what an expression may see ($states and the workflow variables, no input document) and what its outcome is turned
-into. It never checks where an expression may stand: that is lint's. Neighbours: `jsonata_syntax.py` -> `jsonata_resolve.py`
--> `jsonata_evaluate.py` is the way of an expression; why there is an engine here, see docs/decisions/jsonata-engine.md.
+It owns what an expression may see ($states and the workflow variables, no input document) and what its outcome is
+turned into. It never checks where an expression may stand: that is lint's. Neighbours: `jsonata_syntax.py` ->
+`jsonata_resolve.py` -> `jsonata_evaluate.py` is the way of an expression. Why there is an engine here, see
+docs/decisions/jsonata-engine.md.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from treadle.language.queries.jsonata_values import (
     Frame,
     Function,
     Run,
+    Sequence,
     plain,
     to_json,
 )
@@ -49,9 +51,9 @@ __all__ = [
 class Expression:
     """A compiled expression.
 
-    `text` is the source without delimiters, stripped. `variables` are the names it leaves free, `states` among them, built-in
-    functions not. `states_fields` are the fields it reads off $states, `*` where it uses all of it. `read` evaluates it: a
-    JSON value, UNDEFINED or UNSUPPORTED; it raises JsonataError.
+    `text` is the source without delimiters, stripped. `variables` are the names it leaves free, `states` among them,
+    built-in functions not. `states_fields` are the fields it reads off $states, `*` where it uses all of it. `read`
+    evaluates it: a JSON value, UNDEFINED or UNSUPPORTED; it raises JsonataError.
     """
 
     text: str
@@ -108,7 +110,7 @@ def _outcome(value: Json, run: Run) -> Json:
         return UNSUPPORTED
     if run.mixed:
         return plain(value)
-    return list(value) if isinstance(value, list) and type(value) is not list else value
+    return list(value) if type(value) is Sequence else value
 
 
 def _message(fault: Fault, run: Run) -> str:

@@ -1,7 +1,7 @@
 """The functions that AWS Step Functions adds to JSONata, and those that need the surroundings of the evaluation.
 
-It owns $partition, $range, $hash, $random, $uuid and $parse, and the clock functions $now and $millis, which tell the moment
-of the scope. It never reads a clock or a random source itself. Neighbour: `jsonata_functions.py` names them.
+It owns $partition, $range, $hash, $random, $uuid and $parse, and the clock functions $now and $millis, which tell the
+moment of the scope. It never reads a clock or a random source itself. Neighbour: `jsonata_functions.py` names them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The functions that an expression makes: lambdas, partial applications, chains and transformations.
 
-It owns how they take their arguments and what they run. It compiles nothing. Neighbours: `jsonata_evaluate.py` makes them,
-`apply` in `jsonata_values.py` calls them.
+It owns how they take their arguments and what they run. It compiles nothing. Neighbours: `jsonata_evaluate.py` makes
+them, `apply` in `jsonata_values.py` calls them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from treadle.language.queries.jsonata_errors import Fault
 from treadle.language.queries.jsonata_signature import Signature, parse_signature
 from treadle.language.queries.jsonata_values import (
+    ARRAYS,
+    OBJECT,
     UNDEFINED,
     Entry,
     Evaluate,
@@ -117,7 +119,7 @@ class Transform(Function):
         copy = apply(run, clone, [value], UNDEFINED)
         own = set(_objects(copy))
         matches = self.pattern(copy, self.frame)
-        for match in matches if isinstance(matches, list) else [] if matches is UNDEFINED else [matches]:
+        for match in matches if type(matches) in ARRAYS else [] if matches is UNDEFINED else [matches]:
             # Whatever the pattern finds outside the copy is someone else's and stays as it is.
             self._change(match, id(match) in own, run)
         return copy
@@ -126,13 +128,13 @@ class Transform(Function):
         run.spend(10)
         update = self.update(match, self.frame)
         if update is not UNDEFINED:
-            if type(update) is not dict:
+            if type(update) is not OBJECT:
                 raise Fault("T2011", value=update)
             if is_own:
                 match.update(update)
         deletions = self.delete(match, self.frame) if self.delete else UNDEFINED
         if deletions is not UNDEFINED:
-            keys: list[Json] = deletions if isinstance(deletions, list) else [deletions]
+            keys: list[Json] = deletions if type(deletions) in ARRAYS else [deletions]
             if not strings_only(keys):
                 raise Fault("T2012", value=deletions)
             for key in keys if is_own else ():
@@ -141,9 +143,9 @@ class Transform(Function):
 
 def _objects(value: Json) -> list[int]:
     """The identities of all objects within a value."""
-    if isinstance(value, list):
+    if type(value) in ARRAYS:
         return [each for item in value for each in _objects(item)]
-    if type(value) is dict:
+    if type(value) is OBJECT:
         return [id(value), *(each for item in value.values() for each in _objects(item))]
     return []
 

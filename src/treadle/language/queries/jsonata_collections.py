@@ -12,6 +12,8 @@ from collections.abc import Callable
 from treadle.language.queries.jsonata_errors import Fault
 from treadle.language.queries.jsonata_steps import field, merge_sort
 from treadle.language.queries.jsonata_values import (
+    ARRAYS,
+    OBJECT,
     UNDEFINED,
     Function,
     Run,
@@ -129,7 +131,7 @@ def fold(run: Run, values: Json, function: Json, start: Json) -> Json:
 
 
 def sift(run: Run, value: Json, function: Json) -> Json:
-    if type(value) is not dict:
+    if type(value) is not OBJECT:
         return UNDEFINED
     kept: dict[str, Json] = {}
     for key, member in value.items():
@@ -141,7 +143,7 @@ def sift(run: Run, value: Json, function: Json) -> Json:
 
 def each(run: Run, value: Json, function: Json) -> Json:
     result = Sequence()
-    for key, member in value.items() if type(value) is dict else ():
+    for key, member in value.items() if type(value) is OBJECT else ():
         found = _each(run, function, member, key, value)
         if found is not UNDEFINED:
             result.append(run.store(found))
@@ -149,8 +151,8 @@ def each(run: Run, value: Json, function: Json) -> Json:
 
 
 def keys(run: Run, value: Json) -> Json:
-    objects = value if isinstance(value, list) else [value]
-    found = dict.fromkeys(key for each in objects if type(each) is dict for key in each)
+    objects = value if type(value) in ARRAYS else [value]
+    found = dict.fromkeys(key for each in objects if type(each) is OBJECT for key in each)
     run.array(len(found))
     return Sequence(found)
 
@@ -162,21 +164,21 @@ def lookup(run: Run, value: Json, key: Json) -> Json:
 def append(run: Run, first: Json, second: Json) -> Json:
     if first is UNDEFINED or second is UNDEFINED:
         return second if first is UNDEFINED else first
-    joined = [*(first if isinstance(first, list) else [first]), *(second if isinstance(second, list) else [second])]
+    joined = [*(first if type(first) in ARRAYS else [first]), *(second if type(second) in ARRAYS else [second])]
     run.array(len(joined))
     return joined
 
 
 def spread(run: Run, value: Json) -> Json:
-    if isinstance(value, list):
+    if type(value) in ARRAYS:
         if not value:
             return Sequence()
         result: list[Json] = []
         for item in value:
             parts = spread(run, item)
-            result.extend(parts if isinstance(parts, list) else [] if parts is UNDEFINED else [parts])
+            result.extend(parts if type(parts) in ARRAYS else [] if parts is UNDEFINED else [parts])
         return result
-    if type(value) is not dict:
+    if type(value) is not OBJECT:
         return value
     run.hold(20 * len(value))
     return Sequence([{key: member} for key, member in value.items()])
@@ -197,7 +199,7 @@ def reverse(run: Run, values: Json) -> Json:
 
 
 def zip_items(run: Run, *arrays: Json) -> Json:
-    if not all(isinstance(each, list) for each in arrays):
+    if not all(type(each) in ARRAYS for each in arrays):
         return []
     tuples = [list(each) for each in zip(*arrays, strict=False)]
     run.hold(8 * len(tuples) * (1 + len(arrays)))
@@ -205,7 +207,7 @@ def zip_items(run: Run, *arrays: Json) -> Json:
 
 
 def distinct(run: Run, values: Json) -> Json:
-    if not isinstance(values, list) or len(values) < 2:
+    if type(values) not in ARRAYS or len(values) < 2:
         return values
     result: list[Json] = Sequence() if type(values) is Sequence else []
     seen: set[tuple[str, Json]] = set()
@@ -261,13 +263,13 @@ def shuffle(run: Run, values: Json) -> Json:
 
 
 def clone(run: Run, value: Json) -> Json:
-    if isinstance(value, list):
+    if type(value) in ARRAYS:
         run.hold(4 + len(value))
         copies: list[Json] = []
         for item in value:
             copies.append(clone(run, item))
         return copies
-    if type(value) is dict:
+    if type(value) is OBJECT:
         run.hold(12 + 8 * len(value))
         members: dict[str, Json] = {}
         for key, item in value.items():

@@ -1,7 +1,8 @@
 """Points in time as JSONata writes and reads them: $fromMillis and $toMillis with their pictures.
 
-It owns the date/time pictures of XPath F&O 9.8 and the calendar arithmetic they need. It never reads a clock: what "now" is
-comes with the evaluation. Neighbours: `jsonata_integers.py` writes the numbers, `jsonata_functions.py` names the functions.
+It owns the date/time pictures of XPath F&O 9.8 and the calendar arithmetic they need. It never reads a clock: what
+"now" is comes with the evaluation. Neighbours: `jsonata_integers.py` writes the numbers, `jsonata_functions.py` names
+the functions.
 """
 
 from __future__ import annotations
@@ -18,19 +19,9 @@ from treadle.language.scope import Json
 _DAY = 86_400_000
 _DAYS = ["", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 _MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+]  # fmt: skip
 _DEFAULTS = {
     "Y": "1", "M": "1", "D": "1", "d": "1", "F": "n", "W": "1", "w": "1", "X": "1", "x": "1", "H": "1", "h": "1",
     "P": "n", "m": "01", "s": "01", "f": "1", "Z": "01:01", "z": "01:01", "C": "n", "E": "n",
@@ -279,7 +270,9 @@ def _from_iso(text: str) -> Json:
     found = _PARSED.fullmatch(text) if _TIMESTAMP.fullmatch(text) else None
     if found is None:
         raise Fault("D3110", value=text)
-    year, month, day, hour, minute, second = (int(each or least) for each, least in zip(found.groups(), "011000"))
+    year, month, day, hour, minute, second = (
+        int(each or least) for each, least in zip(found.groups()[:6], "011000", strict=True)
+    )
     days = days_since_epoch(year, month, day)
     if not (1 <= month <= 12 and 1 <= day <= 31 and hour <= 24):
         raise Fault("D3110", value=text)

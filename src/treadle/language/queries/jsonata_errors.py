@@ -126,7 +126,7 @@ _INSERT = re.compile(r"\{\{\{(\w+)\}\}\}|\{\{(\w+)\}\}")
 
 
 class JsonataSyntaxError(Exception):
-    """Text that is not a JSONata expression: `code` (`S0201`), `message`, and `position`, the offset it was noticed at."""
+    """Text that is not a JSONata expression: `code` (`S0201`), `message`, and `position`, the offset it was seen at."""
 
     def __init__(self, code: str, message: str, position: int) -> None:
         super().__init__(f"{code}: {message}")

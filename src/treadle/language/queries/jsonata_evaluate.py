@@ -1,8 +1,9 @@
 """A resolved JSONata tree compiled to closures: the evaluator.
 
-It owns the meaning of every kind of node but the operators, and what a loop costs. A loop is paid for before it runs: the
-number of nodes inside times the number of items, so that single nodes need not count. It never looks at the text. Neighbours:
-`jsonata_resolve.py` hands it the tree, `jsonata_steps.py` walks paths for it, `jsonata_functions.py` has the functions.
+It owns the meaning of every kind of node but the operators, and what a loop costs. A loop is paid for before it runs:
+the number of nodes inside times the number of items, so that single nodes need not count. It never looks at the text.
+Neighbours: `jsonata_resolve.py` hands it the tree, `jsonata_steps.py` walks paths for it, `jsonata_closures.py` are the
+functions it makes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from treadle.language.queries.jsonata_steps import (
 from treadle.language.queries.jsonata_syntax import Node
 from treadle.language.queries.jsonata_text import Matcher
 from treadle.language.queries.jsonata_values import (
+    ARRAYS,
     UNDEFINED,
     Constructed,
     Evaluate,
@@ -227,7 +229,7 @@ class Compiler:
             result: list[Json] = []
             for item, is_nested in items:
                 value = item(context, frame)
-                if isinstance(value, list) and not is_nested:
+                if type(value) in ARRAYS and not is_nested:
                     run.hold(len(value))
                     result.extend(value)
                 elif value is not UNDEFINED:
@@ -271,7 +273,7 @@ class Compiler:
     def _condition(self, node: Node) -> Evaluate:
         assert node.left and node.right
         condition, then = self.compile(node.left), self.compile(node.right)
-        otherwise = self.compile(node.other) if node.other else lambda context, frame: UNDEFINED
+        otherwise = self.compile(node.other) if node.other else _nothing
         return lambda context, frame: (
             then(context, frame) if truth(condition(context, frame)) else otherwise(context, frame)
         )
@@ -390,6 +392,10 @@ _SETTLED = frozenset(
 def _conclusion(node: Node) -> Callable[[Json], Json]:
     """What to do with the result of a call: settle it, unless its predicates have to see it first."""
     return _as_it_is if node.predicates or node.group or node.keep_array else settle
+
+
+def _nothing(context: Json, frame: Frame) -> Json:
+    return UNDEFINED
 
 
 def _as_it_is(value: Json) -> Json:

@@ -1,7 +1,8 @@
 """The functions that an expression finds: their names, their signatures, and where each is implemented.
 
-It owns the table and what it costs to call a row of it. Adding a function is adding a row. Neighbours: the modules of the
-implementations (`jsonata_text.py`, `jsonata_numbers.py`, `jsonata_collections.py`, `jsonata_dates.py`, `jsonata_aws.py`).
+It owns the table and what it costs to call a row of it: adding a function is adding a row. It computes nothing.
+Neighbours: the modules of the implementations (`jsonata_text.py`, `jsonata_numbers.py`, `jsonata_collections.py`,
+`jsonata_dates.py`, `jsonata_aws.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from treadle.language.queries import (
     jsonata_text,
 )
 from treadle.language.queries.jsonata_signature import parse_signature
-from treadle.language.queries.jsonata_values import UNDEFINED, Function, Run
+from treadle.language.queries.jsonata_values import ARRAYS, UNDEFINED, Function, Run
 from treadle.language.scope import Json
 
 
@@ -35,16 +36,16 @@ class Native(Function):
         self._signature = parse_signature(signature)
 
     def call(self, run: Run, args: list[Json], context: Json) -> Json:
-        args = self._signature.check(args, context)
         steps = 5
         for place, arg in enumerate(args):
-            if isinstance(arg, list):
+            if type(arg) in ARRAYS:
                 steps += len(arg) >> 5
             elif type(arg) is str:
                 steps += len(arg) >> 8
             elif isinstance(arg, Function) and place not in self._signature.callables:
                 run.mixed = True
         run.spend(steps)
+        args = self._signature.check(args, context)
         if len(args) < self._parameters:
             args = args + [UNDEFINED] * (self._parameters - len(args))
         return self._compute(run, *args)

@@ -1,7 +1,7 @@
 """Integers in words, letters, Roman numerals and digit patterns: $formatInteger, $parseInteger, and parts of dates.
 
-It owns the integer pictures of XPath F&O 4.6. It never reads a clock. Neighbours: `jsonata_dates.py` uses the pictures for
-the components of a date, `jsonata_functions.py` names the two functions.
+It owns the integer pictures of XPath F&O 4.6. It never reads a clock. Neighbours: `jsonata_dates.py` uses the pictures
+for the components of a date, `jsonata_functions.py` names the two functions.
 """
 
 from __future__ import annotations
@@ -16,49 +16,13 @@ from treadle.language.queries.jsonata_values import UNDEFINED, Run
 from treadle.language.scope import Json
 
 _CARDINALS = [
-    "Zero",
-    "One",
-    "Two",
-    "Three",
-    "Four",
-    "Five",
-    "Six",
-    "Seven",
-    "Eight",
-    "Nine",
-    "Ten",
-    "Eleven",
-    "Twelve",
-    "Thirteen",
-    "Fourteen",
-    "Fifteen",
-    "Sixteen",
-    "Seventeen",
-    "Eighteen",
-    "Nineteen",
-]
+    "Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve",
+    "Thirteen", "Fourteen", "Fifteen", "Sixteen", "Seventeen", "Eighteen", "Nineteen",
+]  # fmt: skip
 _ORDINALS = [
-    "Zeroth",
-    "First",
-    "Second",
-    "Third",
-    "Fourth",
-    "Fifth",
-    "Sixth",
-    "Seventh",
-    "Eighth",
-    "Ninth",
-    "Tenth",
-    "Eleventh",
-    "Twelfth",
-    "Thirteenth",
-    "Fourteenth",
-    "Fifteenth",
-    "Sixteenth",
-    "Seventeenth",
-    "Eighteenth",
-    "Nineteenth",
-]
+    "Zeroth", "First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth", "Eleventh",
+    "Twelfth", "Thirteenth", "Fourteenth", "Fifteenth", "Sixteenth", "Seventeenth", "Eighteenth", "Nineteenth",
+]  # fmt: skip
 _TENS = ["Twenty", "Thirty", "Forty", "Fifty", "Sixty", "Seventy", "Eighty", "Ninety"]
 _MAGNITUDES = ["Thousand", "Million", "Billion", "Trillion"]
 _ROMAN = {

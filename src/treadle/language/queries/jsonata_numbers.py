@@ -254,7 +254,8 @@ def _layout(parts: _Parts, symbols: _Symbols) -> _Layout:
 def format_number(run: Run, value: Json, picture: Json, options: Json) -> Json:
     if value is UNDEFINED or picture is UNDEFINED:
         return UNDEFINED
-    chosen = {**_SYMBOLS, **({} if options is UNDEFINED else options)}
+    chosen: dict[str, Json] = dict(_SYMBOLS)
+    chosen.update({} if options is UNDEFINED else options)
     symbols = _Symbols(*(str(chosen[name]) for name in _SYMBOLS))
     pictures = picture.split(symbols.pattern)
     if len(pictures) > 2:

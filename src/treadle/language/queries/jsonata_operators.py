@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from treadle.language.queries.jsonata_errors import Fault
 from treadle.language.queries.jsonata_values import (
+    ARRAYS,
     UNDEFINED,
     Run,
     Sequence,
@@ -94,12 +95,12 @@ def _comparison(sign: str, compare: Callable[[Json, Json], bool]) -> Callable[[J
 def _member(left: Json, right: Json, run: Run) -> Json:
     if left is UNDEFINED or right is UNDEFINED:
         return False
-    items: list[Json] = right if isinstance(right, list) else [right]
+    items: list[Json] = right if type(right) in ARRAYS else [right]
     run.spend(len(items) >> 2)
     if symbol(left) in "snbl":
         # A number is a member in either of its renderings, true is no member of [1].
-        return any([item == left and symbol(item) == symbol(left) for item in items])
-    return any([item is left for item in items])
+        return any(item == left and symbol(item) == symbol(left) for item in items)
+    return any(item is left for item in items)
 
 
 def concatenate(left: Json, right: Json, run: Run) -> Json:

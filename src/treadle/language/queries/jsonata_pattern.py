@@ -1,6 +1,6 @@
 """The syntax of ECMAScript's regular expressions: a pattern's text read into a tree.
 
-It owns what a pattern means and why one is refused. It matches nothing. Neighbour: `jsonata_regex.py` compiles the tree.
+It owns what a pattern means and why one is refused. It matches nothing. Neighbour: `jsonata_regex.py`.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ _CLASSES: dict[str, Ranges] = {
 @dataclass(frozen=True, slots=True)
 class Chars:
     ranges: Ranges
+    negative: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Reader:
         self.at = 0
         self.groups = 0
         self.names: dict[str, int] = {}
-        self.total = len(re.findall(r"\((?!\?)|\(\?<(?![=!])", re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", "", source)))
+        self.total = len(re.findall(r"\((?!\?)|\(\?<(?![=!])", re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", "x", source)))
 
     def peek(self, length: int = 1) -> str:
         return self.source[self.at : self.at + length]
@@ -174,7 +175,7 @@ class Reader:
             if self.take(prefix):
                 return Look(self.closed(), bool(behind), bool(negative))
         if self.take("?:"):
-            return self.closed()
+            return Chain((self.closed(),))
         name = None
         if self.take("?"):
             match = re.compile(r"<([A-Za-z_$][\w$]*)>").match(self.source, self.at)
@@ -209,10 +210,9 @@ class Reader:
             if int(match[0]) <= self.total:
                 self.at = match.end()
                 return Again(int(match[0]))
-        elif match := re.compile(r"k<(\w+)>").match(self.source, self.at):
-            if match[1] in self.names:
-                self.at = match.end()
-                return Again(self.names[match[1]])
+        elif (match := re.compile(r"k<(\w+)>").match(self.source, self.at)) and match[1] in self.names:
+            self.at = match.end()
+            return Again(self.names[match[1]])
         code = ord(self.character())
         return Chars(((code, code),))
 
@@ -245,7 +245,7 @@ class Reader:
                     ranges.append((low, high))
             else:
                 ranges += [(low, low)] if isinstance(low, int) else list(low)
-        return Chars(_inverse(tuple(ranges)) if negative else tuple(ranges))
+        return Chars(tuple(ranges), negative)
 
     def member(self) -> int | Ranges:
         sign = self.peek()

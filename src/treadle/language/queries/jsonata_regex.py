@@ -1,8 +1,9 @@
 """Regular expressions of ECMAScript, matched by a backtracking machine that counts its steps.
 
-It owns the matching, so that a catastrophic pattern (`(a+)+$`) runs out of its allowance instead of hanging the process.
-It never uses Python's own matcher on a user's pattern, except for runs of single characters, which cannot backtrack.
-Neighbours: `jsonata_pattern.py` reads the syntax, the parser makes a `Regex` of a literal, the functions match with it.
+It owns the matching, so that a catastrophic pattern (`(a+)+$`) runs out of its allowance instead of hanging the
+process. It never uses Python's own matcher on a user's pattern, except for runs of single characters, which cannot
+backtrack. Neighbours: `jsonata_pattern.py` reads the syntax, the parser makes a `Regex` of a literal, the functions
+match with it.
 
 Characters are code points, where ECMAScript without the `u` flag sees UTF-16 units.
 """
@@ -22,7 +23,6 @@ from treadle.language.queries.jsonata_pattern import (
     Group,
     Look,
     Pattern,
-    Ranges,
     Reader,
     RegexError,
     Repeat,
@@ -38,11 +38,12 @@ _OTHER, _SHORTER, _LONGER = -1, -2, -3
 class _Set(dict[str, bool]):
     """Whether a character belongs to a set, remembered per character; `find` and `run` search for members."""
 
-    def __init__(self, ranges: Ranges, ignore_case: bool) -> None:
+    def __init__(self, chars: Chars, ignore_case: bool) -> None:
         super().__init__()
-        inside = "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in ranges)
-        flags = re.IGNORECASE if ignore_case else 0
-        member = re.compile(f"[{inside}]" if ranges else r"(?!)", flags)
+        inside = "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in chars.ranges)
+        flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+        nothing, sign = (".", "^") if chars.negative else ("(?!)", "")
+        member = re.compile(f"[{sign}{inside}]" if inside else nothing, flags)
         self.find = member.search
         self.run = re.compile(f"(?:{member.pattern})*", flags).match
 
@@ -54,14 +55,14 @@ class _Set(dict[str, bool]):
 # One instruction: an operation, the characters it looks for, two numbers and a flag.
 _CHARS, _RUN, _SPLIT, _JUMP, _SAVE, _EDGE, _AGAIN, _LOOK, _RESET, _MOVED, _DONE = range(11)
 _Instruction = tuple[int, _Set, int, int, bool]
-_NOBODY = _Set((), False)
+_NOBODY = _Set(Chars(()), False)
 _EDGES = "^$bB"
 
 
 class _Program:
     """Compiles a pattern to instructions. Going backwards (lookbehind) everything is laid out in reverse.
 
-    Registers: two per group for its start and end, then one per unbounded loop for where its iteration began.
+    Registers: two per group for its start and end, then one per optional iteration for where it began.
     """
 
     def __init__(self, ignore_case: bool, groups: int) -> None:
@@ -83,8 +84,8 @@ class _Program:
 
     def add(self, pattern: Pattern, back: bool) -> None:
         match pattern:
-            case Chars(ranges):
-                self.emit(_CHARS, flag=back, chars=_Set(ranges, self.ignore_case))
+            case Chars():
+                self.emit(_CHARS, flag=back, chars=_Set(pattern, self.ignore_case))
             case Edge(kind):
                 self.emit(_EDGE, _EDGES.index(kind))
             case Again(group):
@@ -121,36 +122,34 @@ class _Program:
         body, least, most = pattern.body, pattern.least, pattern.most
         if isinstance(body, Chars) and not back:
             longest = -1 if most is None else most
-            self.emit(_RUN, least, longest, pattern.greedy, _Set(body.ranges, self.ignore_case))
+            self.emit(_RUN, least, longest, pattern.greedy, _Set(body, self.ignore_case))
             return
         for _ in range(least):
             self.once(pattern, back)
         if most is None:
-            register = self.registers
-            self.registers += 1
-            split = self.split()
-            self.emit(_SAVE, register)
-            self.once(pattern, back)
-            # ECMA-262 RepeatMatcher: an iteration that matches nothing ends the loop.
-            self.emit(_MOVED, register)
+            split = self.optional(pattern, back)
             self.emit(_JUMP, split)
             self.leave(split, pattern.greedy)
         else:
-            splits: list[int] = []
-            for _ in range(most - least):
-                splits.append(self.split())
-                self.once(pattern, back)
-            for split in splits:
+            for split in [self.optional(pattern, back) for _ in range(most - least)]:
                 self.leave(split, pattern.greedy)
+
+    def optional(self, pattern: Repeat, back: bool) -> int:
+        """One iteration that may be left out; its split has yet to be told where that leads."""
+        following = len(self.code) + 1
+        split = self.emit(_SPLIT, following, following)
+        register = self.registers
+        self.registers += 1
+        self.emit(_SAVE, register)
+        self.once(pattern, back)
+        # ECMA-262 RepeatMatcher: an iteration beyond the least number must not match nothing.
+        self.emit(_MOVED, register)
+        return split
 
     def once(self, pattern: Repeat, back: bool) -> None:
         if pattern.last_group > pattern.first_group:
             self.emit(_RESET, 2 * pattern.first_group + 2, 2 * pattern.last_group + 2)
         self.add(pattern.body, back)
-
-    def split(self) -> int:
-        following = len(self.code) + 1
-        return self.emit(_SPLIT, following, following)
 
     def leave(self, split: int, greedy: bool) -> None:
         if greedy:
@@ -295,7 +294,7 @@ def _is_word(character: str) -> bool:
 
 
 def parse_regex(source: str, flags: str) -> Regex:
-    """The regex of a literal `/source/flags`; raises RegexError. Flags: `i` ignores case, `m` makes ^ and $ see lines."""
+    """The regex of a literal `/source/flags`: `i` ignores case, `m` makes ^ and $ see lines; raises RegexError."""
     reader = Reader(source)
     pattern = reader.whole()
     program = _Program("i" in flags, reader.groups)

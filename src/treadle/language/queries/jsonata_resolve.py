@@ -1,8 +1,9 @@
 """From the raw tree of a JSONata expression to the tree that is evaluated: paths, predicates, tail calls, parents.
 
-It owns what jsonata.js calls the post-parse stage, with its syntax errors, and the answer to which variables an expression
-leaves free. It evaluates nothing. Neighbours: `jsonata_syntax.py` hands it the raw tree, `jsonata_evaluate.py` takes
-the resolved one, in which `map`, `predicate`, `group` and `order` nodes have become steps of `path` nodes.
+It owns what jsonata.js calls the post-parse stage, with its syntax errors, and the answer to which variables an
+expression leaves free. It evaluates nothing. Neighbours: `jsonata_syntax.py` hands it the raw tree,
+`jsonata_evaluate.py` takes the resolved one, in which `map`, `predicate`, `group` and `order` nodes have become steps
+of `path` nodes.
 """
 
 from __future__ import annotations
@@ -270,7 +271,7 @@ def resolve(tree: Node) -> Node:
 
 @dataclass(slots=True)
 class Usage:
-    """Which names an expression uses: variables it does not bind itself, all names it binds, fields read off $states."""
+    """Which names an expression uses: variables it does not bind, all names it binds, fields it reads off $states."""
 
     free: set[str] = field(default_factory=lambda: set())
     bound: set[str] = field(default_factory=lambda: set())

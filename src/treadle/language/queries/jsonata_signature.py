@@ -1,7 +1,7 @@
 """Function signatures (`<s-nn?:s>`): which arguments a function takes, and what becomes of the ones it is given.
 
-It owns the checks T0410, T0411 and T0412, the context value that stands in for a missing argument, and the array made of
-a single value. It never calls the function. Neighbours: the parser (signatures of lambdas), `jsonata_functions.py`.
+It owns the checks T0410, T0411 and T0412, the context value that stands in for a missing argument, and the array made
+of a single value. It never calls the function. Neighbours: the parser (signatures of lambdas), `jsonata_functions.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The steps of a JSONata path: how a sequence flows from one to the next, is filtered, sorted, grouped and bound.
 
-It owns the rules by which sequences flatten, and tuple streams: sequences whose items carry the bindings of `@$x`, `#$i`
-and `%` beside their value, under the key VALUE. It compiles no node. Neighbour: `jsonata_evaluate.py` makes the steps.
+It owns the rules by which sequences flatten, and tuple streams: sequences whose items carry the bindings of `@$x`,
+`#$i` and `%` beside their value, under the key VALUE. It compiles no node. Neighbour: `jsonata_evaluate.py` makes the
+steps.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 
 from treadle.language.queries.jsonata_errors import Fault
 from treadle.language.queries.jsonata_values import (
+    ARRAYS,
+    OBJECT,
     UNDEFINED,
     Constructed,
     Evaluate,
@@ -48,13 +51,13 @@ class Step:
 
 def field(value: Json, name: str) -> Json:
     """The field of an object, or of each object in an array; undefined where there is none."""
-    if type(value) is dict:
+    if type(value) is OBJECT:
         return value.get(name, UNDEFINED)
-    if isinstance(value, list):
+    if type(value) in ARRAYS:
         found = Sequence()
         for item in value:
-            member = item.get(name, UNDEFINED) if type(item) is dict else field(item, name)
-            if isinstance(member, list):
+            member = item.get(name, UNDEFINED) if type(item) is OBJECT else field(item, name)
+            if type(member) in ARRAYS:
                 found.extend(member)
             elif member is not UNDEFINED:
                 found.append(member)
@@ -68,12 +71,12 @@ def field_of(name: str) -> Evaluate:
 
 
 def wildcard(context: Json, frame: Frame) -> Json:
-    """The `*` step: the values of all fields, arrays flattened. With an array among them it is no sequence but an array."""
+    """The `*` step: the values of all fields, arrays flattened; no sequence but an array when one was flattened."""
     found = Sequence()
     has_array = False
-    values = context.values() if type(context) is dict else context if isinstance(context, list) else ()
+    values = context.values() if type(context) is OBJECT else context if type(context) in ARRAYS else ()
     for value in values:
-        if isinstance(value, list):
+        if type(value) in ARRAYS:
             has_array = True
             _flatten(value, found)
         else:
@@ -85,7 +88,7 @@ def wildcard(context: Json, frame: Frame) -> Json:
 
 def _flatten(values: list[Json], found: Sequence) -> None:
     for value in values:
-        if isinstance(value, list):
+        if type(value) in ARRAYS:
             _flatten(value, found)
         else:
             found.append(value)
@@ -102,12 +105,12 @@ def descendants(context: Json, frame: Frame) -> Json:
 
 def _descend(value: Json, found: Sequence, run: Run) -> None:
     run.spend(2)
-    if isinstance(value, list):
+    if type(value) in ARRAYS:
         for item in value:
             _descend(item, found, run)
         return
     found.append(value)
-    if type(value) is dict:
+    if type(value) is OBJECT:
         for item in value.values():
             _descend(item, found, run)
 
@@ -118,11 +121,11 @@ def fields(first: Evaluate | None, names: list[str], rest: list[Step]) -> Evalua
     def evaluate(context: Json, frame: Frame) -> Json:
         value = context if first is None else first(context, frame)
         for index, name in enumerate(names):
-            if type(value) is dict:
+            if type(value) is OBJECT:
                 value = value.get(name, UNDEFINED)
                 if value is UNDEFINED:
                     return UNDEFINED
-            elif isinstance(value, list):
+            elif type(value) in ARRAYS:
                 # From here on there is more than one item.
                 whole = type(value) is Constructed and not (first is None and index == 0)
                 items = [value] if whole else value
@@ -132,7 +135,7 @@ def fields(first: Evaluate | None, names: list[str], rest: list[Step]) -> Evalua
         if value is UNDEFINED:
             return UNDEFINED
         if rest:
-            many = isinstance(value, list) and type(value) is not Constructed
+            many = type(value) in ARRAYS and type(value) is not Constructed
             return _walk(rest, value if many else [value], frame)
         return Sequence(value) if type(value) is Sequence else value
 
@@ -164,10 +167,8 @@ def _advance(step: Step, items: list[Json], frame: Frame, is_last: bool) -> Json
     run.spend(step.cost * len(items))
     found: list[Json] = []
     for item in items:
-        if name is not None and type(item) is dict:
-            value = item.get(name, UNDEFINED)
-        else:
-            value = evaluate(item, frame)
+        is_field = name is not None and type(item) is OBJECT
+        value = item.get(name, UNDEFINED) if is_field else evaluate(item, frame)
         for stage in step.stages:
             value = stage(value, frame)
         if value is not UNDEFINED:
@@ -177,7 +178,7 @@ def _advance(step: Step, items: list[Json], frame: Frame, is_last: bool) -> Json
     result = Sequence()
     for value in found:
         # What an array constructor made stays in one piece.
-        if isinstance(value, list) and type(value) is not Constructed:
+        if type(value) in ARRAYS and type(value) is not Constructed:
             result.extend(value)
         else:
             result.append(value)
@@ -193,7 +194,7 @@ def all_steps(steps: list[Step], absolute: bool, keep: bool, as_tuples: bool, gr
     last = len(steps) - 1
 
     def evaluate(context: Json, frame: Frame) -> Json:
-        items: list[Json] = context if isinstance(context, list) and not absolute else [context]
+        items: list[Json] = context if type(context) in ARRAYS and not absolute else [context]
         result: Json = UNDEFINED
         tuples: Sequence | None = None
         for index, step in enumerate(steps):
@@ -204,12 +205,12 @@ def all_steps(steps: list[Step], absolute: bool, keep: bool, as_tuples: bool, gr
                 continue
             else:
                 result = _advance(step, items, frame, index == last)
-            if not isinstance(result, list) or not result:
+            if type(result) not in ARRAYS or not result:
                 break
             items = result
         if tuples is not None:
             result = tuples if as_tuples else Sequence([each[VALUE] for each in tuples])
-        if keep and isinstance(result, list):
+        if keep and type(result) in ARRAYS:
             if type(result) is Constructed:
                 result = Sequence([result])
             if type(result) is Sequence:
@@ -249,8 +250,8 @@ def _bound(step: Step, tuples: list[Json], frame: Frame) -> Sequence:
         if found is UNDEFINED:
             continue
         inner = type(found) is Sequence and found.tuples
-        run.hold(20 * (len(found) if isinstance(found, list) else 1))
-        for position, value in enumerate(found if isinstance(found, list) else [found]):
+        run.hold(20 * (len(found) if type(found) in ARRAYS else 1))
+        for position, value in enumerate(found if type(found) in ARRAYS else [found]):
             if inner:
                 result.append({**binding, **value})
                 continue
@@ -270,11 +271,11 @@ def keep_index(literal: float) -> Filter:
     position = math.floor(literal)
 
     def keep(value: Json, frame: Frame) -> Json:
-        items: list[Json] = value if isinstance(value, list) else [value]
+        items: list[Json] = value if type(value) in ARRAYS else [value]
         result = _like(value)
         if -len(items) <= position < len(items):
             item = items[position]
-            if isinstance(item, list):
+            if type(item) in ARRAYS:
                 return item
             if item is not UNDEFINED:
                 result.append(item)
@@ -287,7 +288,7 @@ def keep_where(predicate: Evaluate, cost: int) -> Filter:
     """The predicate that is an expression: true, or the place of the item among the places it evaluates to."""
 
     def keep(value: Json, frame: Frame) -> Json:
-        items: list[Json] = value if isinstance(value, list) else [value]
+        items: list[Json] = value if type(value) in ARRAYS else [value]
         result = _like(value)
         is_tuples = result.tuples
         frame.run.spend(cost * len(items))
@@ -295,10 +296,7 @@ def keep_where(predicate: Evaluate, cost: int) -> Filter:
             # As in jsonata.js, undefined is an item like any other here; in a result it is written as null.
             frame.run.mixed = True
         for index, item in enumerate(items):
-            if is_tuples:
-                answer = predicate(item[VALUE], frame.child(dict(item)))
-            else:
-                answer = predicate(item, frame)
+            answer = predicate(item[VALUE], frame.child(dict(item))) if is_tuples else predicate(item, frame)
             if answer is True:
                 result.append(item)
             elif answer is False:
@@ -306,7 +304,7 @@ def keep_where(predicate: Evaluate, cost: int) -> Filter:
             elif is_number(answer):
                 if _place(answer, len(items)) == index:
                     result.append(item)
-            elif isinstance(answer, list) and numbers_only(answer):
+            elif type(answer) in ARRAYS and numbers_only(answer):
                 frame.run.spend(len(answer))
                 result.extend([item for place in answer if _place(place, len(items)) == index])
             elif truth(answer):
@@ -411,7 +409,7 @@ class Group:
     def __call__(self, value: Json, frame: Frame) -> Json:
         run = frame.run
         is_tuples = type(value) is Sequence and value.tuples
-        items: list[Json] = value if isinstance(value, list) and value else [] if isinstance(value, list) else [value]
+        items: list[Json] = value if type(value) in ARRAYS and value else [] if type(value) in ARRAYS else [value]
         if not items:
             items, is_tuples = [UNDEFINED], False
         if len(items) > 1:
@@ -449,7 +447,7 @@ def _joined(values: list[Json]) -> list[Json]:
     """Values appended to each other, as $append does."""
     joined: list[Json] = []
     for value in values:
-        if isinstance(value, list):
+        if type(value) in ARRAYS:
             joined.extend(value)
         else:
             joined.append(value)

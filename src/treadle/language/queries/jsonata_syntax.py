@@ -1,7 +1,8 @@
 """The text of a JSONata expression: tokens, and the operator-precedence parser that makes a tree of them.
 
-It owns the grammar and every syntax error that can be seen while reading from left to right. The tree it returns is raw:
-paths are still nested binary nodes. Neighbours: `jsonata_resolve.py` flattens them, `jsonata_regex.py` reads regexes.
+It owns the grammar and every syntax error that can be seen while reading from left to right. The tree it returns is
+raw: paths are still nested binary nodes. It evaluates nothing. Neighbours: `jsonata_resolve.py` flattens the paths,
+`jsonata_regex.py` reads regexes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from treadle.language.queries.jsonata_errors import JsonataSyntaxError, describe
 from treadle.language.queries.jsonata_pattern import RegexError
@@ -23,10 +24,7 @@ POWERS = {
     "+": 50, "-": 50, "*": 60, "/": 60, "%": 60, "|": 20, "=": 40, "<": 40, ">": 40, "^": 40, "**": 60, "..": 20,
     ":=": 10, "!=": 40, "<=": 40, ">=": 40, "~>": 40, "and": 30, "or": 25, "in": 40, "&": 50, "!": 0, "~": 0,
 }  # fmt: skip
-_INFIX = frozenset(
-    [".", "+", "-", "*", "/", "%", "=", "<", ">", "!=", "<=", ">=", "&", "and", "or", "in", "~>"]
-    + ["(", "[", "^", "{", ":=", "@", "#", "?"]
-)
+_INFIX = frozenset(POWERS) - frozenset(["]", "}", ")", ",", ";", ":", "|", "**", "..", "!", "~"])
 _UNKNOWN = frozenset("!~")
 _DOUBLE = frozenset(["..", ":=", "!=", ">=", "<=", "**", "~>"])
 _BLANK = " \t\n\r\v"
@@ -54,22 +52,22 @@ class Node:
     left: Node | None = None
     right: Node | None = None
     other: Node | None = None
-    items: list[Node] = field(default_factory=list)
-    pairs: list[tuple[Node, Node]] = field(default_factory=list)
-    descending: list[bool] = field(default_factory=list)
+    items: list[Node] = field(default_factory=list["Node"])
+    pairs: list[tuple[Node, Node]] = field(default_factory=list[tuple["Node", "Node"]])
+    descending: list[bool] = field(default_factory=list[bool])
     signature: Signature | None = None
     group: Node | None = None
-    predicates: list[Node] = field(default_factory=list)
-    stages: list[Node] = field(default_factory=list)
+    predicates: list[Node] = field(default_factory=list["Node"])
+    stages: list[Node] = field(default_factory=list["Node"])
     keep_array: bool = False
     constructor: bool = False
     tail: bool = False
     tuples: bool = False
     focus: str | None = None
     index: str | None = None
-    ancestors: list[Slot] = field(default_factory=list)
+    ancestors: list[Slot] = field(default_factory=list[Slot])
     slot: Slot | None = None
-    seeking: list[Slot] = field(default_factory=list)
+    seeking: list[Slot] = field(default_factory=list[Slot])
 
 
 def syntax_error(code: str, position: int, **inserts: Any) -> JsonataSyntaxError:
@@ -92,8 +90,8 @@ class _Tokens:
         self.text = text
         self.at = 0
 
-    def fail(self, code: str, position: int | None = None, **inserts: Any) -> NoReturn:
-        raise syntax_error(code, self.at if position is None else position, **inserts)
+    def error(self, code: str, position: int | None = None, **inserts: Any) -> JsonataSyntaxError:
+        return syntax_error(code, self.at if position is None else position, **inserts)
 
     def token(self, kind: str, value: Any) -> Node:
         return Node(kind, value, self.at)
@@ -128,7 +126,7 @@ class _Tokens:
             elif text.startswith("/*", self.at):
                 end = text.find("*/", self.at + 2)
                 if end < 0:
-                    self.fail("S0106")
+                    raise self.error("S0106")
                 self.at = end + 2
             else:
                 return
@@ -141,11 +139,11 @@ class _Tokens:
                 return self._regex_with_flags(text[start:at], at)
             if text[at - 1] != "\\":
                 depth += (sign in "([{") - (sign in ")]}")
-        self.fail("S0302", len(text))
+        raise self.error("S0302", len(text))
 
     def _regex_with_flags(self, source: str, at: int) -> Node:
         if not source:
-            self.fail("S0301", at)
+            raise self.error("S0301", at)
         end = at + 1
         while self.text[end : end + 1] in ("i", "m"):
             end += 1
@@ -173,17 +171,17 @@ class _Tokens:
                 self.at += 1
                 parts.append(self._escape())
             self.at += 1
-        self.fail("S0101")
+        raise self.error("S0101")
 
     def _escape(self) -> str:
         sign = self.text[self.at : self.at + 1]
         if sign in _ESCAPES:
             return _ESCAPES[sign]
         if sign != "u":
-            self.fail("S0103", token=sign)
+            raise self.error("S0103", token=sign)
         digits = self.text[self.at + 1 : self.at + 5]
         if not re.fullmatch(r"[0-9a-fA-F]{4}", digits):
-            self.fail("S0104")
+            raise self.error("S0104")
         self.at += 4
         return chr(int(digits, 16))
 
@@ -191,14 +189,14 @@ class _Tokens:
         literal = match[0]
         value = float(literal)
         if not math.isfinite(value):
-            self.fail("S0102", token=literal)
+            raise self.error("S0102", token=literal)
         self.at = match.end()
         return self.token("number", number(value) if match[1] or match[2] else int(literal))
 
     def _quoted_name(self) -> Node:
         end = self.text.find("`", self.at + 1)
         if end < 0:
-            self.fail("S0105", len(self.text))
+            raise self.error("S0105", len(self.text))
         name = self.text[self.at + 1 : end]
         self.at = end + 1
         return self.token("name", name)

@@ -15,6 +15,8 @@ from urllib.parse import quote
 from treadle.language.queries.jsonata_errors import Fault
 from treadle.language.queries.jsonata_regex import Regex
 from treadle.language.queries.jsonata_values import (
+    ARRAYS,
+    OBJECT,
     UNDEFINED,
     Function,
     Run,
@@ -85,10 +87,10 @@ def _matches(run: Run, matcher: Json, text: str) -> Iterator[dict[str, Any]]:
     found = apply(run, matcher, [text], UNDEFINED)
     while truth(found):
         run.spend(10)
-        if type(found) is not dict or not (
+        if type(found) is not OBJECT or not (
             is_number(found.get("start"))
             or is_number(found.get("end"))
-            or isinstance(found.get("groups"), list)
+            or type(found.get("groups")) in ARRAYS
             or isinstance(found.get("next"), Function)
         ):
             raise Fault("T1010")

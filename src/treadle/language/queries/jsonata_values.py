@@ -56,6 +56,11 @@ class Constructed(list[Json]):
     __slots__ = ()
 
 
+# For comparison with type(value): to the type checker the value stays the JSON value it was.
+OBJECT: type[Any] = dict
+ARRAYS: frozenset[object] = frozenset([list, Sequence, Constructed])
+
+
 class Run:
     """The allowance and the surroundings of one evaluation."""
 
@@ -97,12 +102,12 @@ class Run:
 
     def store(self, value: Json) -> Json:
         """A value on its way into a container: a sequence becomes the array it stands for."""
-        kind = type(value)
+        kind = value.__class__
         if kind is str:
             self.hold(1 + (len(value) >> 3))
             return value
         self.hold(4)
-        if isinstance(value, list):
+        if type(value) in ARRAYS:
             self.hold(len(value))
             if kind is Sequence and len(value) > 1 and not value.keep:
                 return list(value)
@@ -215,17 +220,18 @@ _SYMBOLS: dict[type, str] = {
 
 def symbol(value: Json) -> str:
     """The letter of a value's type in a function signature; `m` for undefined."""
-    return _SYMBOLS.get(type(value), "f")
+    return _SYMBOLS.get(value.__class__, "f")
 
 
 def symbols(values: list[Json]) -> set[str]:
     """The letters of all types among the items."""
-    return {_SYMBOLS.get(kind, "f") for kind in set(map(type, values))}
+    kinds: set[type[Any]] = set(map(type, values))
+    return {_SYMBOLS.get(kind, "f") for kind in kinds}
 
 
 def is_number(value: Json) -> bool:
     """Whether a value is a number; true and false are none."""
-    kind = type(value)
+    kind = value.__class__
     return kind is int or kind is float
 
 
@@ -251,11 +257,11 @@ def number(value: float) -> Json:
 
 def truth(value: Json) -> bool:
     """The boolean a value is cast to; undefined counts as false."""
-    kind = type(value)
+    kind = value.__class__
     if kind is bool:
         return value
     if kind is list or kind is Sequence or kind is Constructed:
-        return truth(value[0]) if len(value) == 1 else any([truth(item) for item in value])
+        return truth(value[0]) if len(value) == 1 else any(truth(item) for item in value)
     if kind is str or kind is int or kind is float or kind is dict:
         return bool(value)
     return False
@@ -265,23 +271,17 @@ def equal(left: Json, right: Json, run: Run) -> bool:
     """Deep equality; a number never equals a boolean, 1 equals 1.0."""
     if left is right:
         return True
-    kind = type(left)
+    kind = left.__class__
     if kind is dict:
         run.spend(len(left))
-        if type(right) is not dict or left.keys() != right.keys():
+        if type(right) is not OBJECT or left.keys() != right.keys():
             return False
-        for key in left:
-            if not equal(left[key], right[key], run):
-                return False
-        return True
-    if isinstance(left, list):
-        if not isinstance(right, list) or len(left) != len(right):
+        return all(equal(left[key], right[key], run) for key in left)
+    if type(left) in ARRAYS:
+        if type(right) not in ARRAYS or len(left) != len(right):
             return False
         run.spend(len(left))
-        for index, item in enumerate(left):
-            if not equal(item, right[index], run):
-                return False
-        return True
+        return all(equal(item, right[index], run) for index, item in enumerate(left))
     if kind is bool or type(right) is bool:
         return False
     return left == right and symbol(left) == symbol(right)
@@ -318,7 +318,7 @@ def to_json(value: Json, run: Run, pretty: bool = False) -> str:
 
 
 def _to_json(value: Json, run: Run, line: str) -> str:
-    kind = type(value)
+    kind = value.__class__
     if kind is str:
         run.text(len(value))
         return _quote(value)
@@ -327,7 +327,7 @@ def _to_json(value: Json, run: Run, line: str) -> str:
     if kind is int or kind is float:
         # Few numbers have more than 15 significant digits; the others are written without the detour of rounding.
         return str(value) if kind is int and -(10**15) < value < 10**15 else precise(value, 15)
-    if kind is dict or isinstance(value, list):
+    if kind is dict or type(value) in ARRAYS:
         run.spend(2 * len(value) + 1)
         inner = line + "  " if line else ""
         colon = ": " if line else ":"
@@ -349,7 +349,7 @@ def _to_json(value: Json, run: Run, line: str) -> str:
 
 def to_text(value: Json, run: Run) -> str:
     """The string a value is cast to by `&` and $string; undefined is empty here."""
-    kind = type(value)
+    kind = value.__class__
     if kind is str:
         return value
     if value is UNDEFINED or isinstance(value, Function):
@@ -361,10 +361,10 @@ def plain(value: Json) -> Json:
     """A result without the classes of this module; UNSUPPORTED when a function is left in it."""
     if isinstance(value, Function):
         return UNSUPPORTED
-    if isinstance(value, list):
+    if type(value) in ARRAYS:
         items = [None if item is UNDEFINED else plain(item) for item in value]
         return UNSUPPORTED if UNSUPPORTED in items else items
-    if type(value) is dict:
+    if type(value) is OBJECT:
         members = {key: plain(item) for key, item in value.items()}
         return UNSUPPORTED if UNSUPPORTED in members.values() else members
     return value

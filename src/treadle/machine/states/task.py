@@ -41,7 +41,7 @@ def takes_token(state: TaskPlan) -> bool:
 
 
 def run(machine: Interpreter, frame: Frame, state: TaskPlan) -> None:
-    """Schedule the task, and start it, but for an activity: that starts when a worker takes it."""
+    """Schedule the task."""
     token = machine.token_for(machine.execution.seq + 1) if takes_token(state) else None
     given = arguments(machine, frame, state, token)
     if not machine.fits(given):
@@ -67,8 +67,11 @@ def run(machine: Interpreter, frame: Frame, state: TaskPlan) -> None:
         note["credentials"] = evaluated(machine, frame, state.credentials, root)
         details["taskCredentials"] = {"roleArn": note["credentials"].get("RoleArn")}
     machine.record(frame, f"{kind}Scheduled", details, note)
-    if kind != "Activity":
-        machine.record(frame, f"{kind}Started", resource_details(state))
+
+
+def start(machine: Interpreter, frame: Frame, state: TaskPlan) -> None:
+    """Start what was scheduled at once; only an activity waits until a worker takes it."""
+    machine.record(frame, f"{family(state)}Started", resource_details(state))
 
 
 def resource_details(state: TaskPlan) -> dict[str, Json]:

@@ -1,0 +1,129 @@
+"""Group commit: everything that waits while one transaction is flushed goes into the next one together.
+
+Owns the one thread that writes, and how its callers are resumed: on their own event loop, after the transaction is
+durable, with one wake-up per loop and transaction. Must never let one piece of work fail another.
+Neighbours: sqlite.py, whose work this is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from asyncio import AbstractEventLoop, Future
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeAlias
+
+from treadle.errors import StoreError, Unavailable
+
+Work: TypeAlias = Callable[[sqlite3.Connection], Any]
+"""Done within a transaction. It raises StoreError only before it has written anything."""
+
+LARGEST_GROUP: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    value: Any = None
+    error: Exception | None = None
+
+
+class GroupCommit:
+    """A thread that does work in transactions on one connection. `rolled_back` is told when one came to nothing."""
+
+    def __init__(self, connection: sqlite3.Connection, rolled_back: Callable[[], None]) -> None:
+        self._connection = connection
+        self._rolled_back = rolled_back
+        self._queue: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
+        self._entrance = threading.Lock()
+        self._open = True
+        self._thread = threading.Thread(target=self._run, name="treadle-store-writer", daemon=True)
+        self._thread.start()
+
+    async def do(self, work: Work) -> Any:
+        """What `work` gives, once it is durable. Cancelled, it may be done all the same."""
+        done: Future[Any] = asyncio.get_running_loop().create_future()
+        with self._entrance:
+            if not self._open:
+                raise Unavailable("The store is closed.")
+            self._queue.put((work, done))
+        return await done
+
+    def close(self) -> None:
+        """Finish what was begun. Returns when the thread has ended."""
+        with self._entrance:
+            self._open = False
+            self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        goes_on = True
+        while goes_on:
+            group, goes_on = self._next_group()
+            if group:
+                outcomes = self._write([work for work, _ in group])
+                _resume([done for _, done in group], outcomes)
+
+    def _next_group(self) -> tuple[list[tuple[Work, Future[Any]]], bool]:
+        """What has come in, at least one piece, and whether more may come."""
+        group: list[tuple[Work, Future[Any]]] = []
+        item = self._queue.get()
+        with contextlib.suppress(Empty):
+            while item is not None:
+                group.append(item)
+                if len(group) == LARGEST_GROUP:
+                    break
+                item = self._queue.get_nowait()
+        return group, item is not None
+
+    def _write(self, works: Sequence[Work]) -> list[_Outcome]:
+        try:
+            return self._transaction(works)
+        except Exception as error:
+            if len(works) == 1:
+                return [_Outcome(error=error)]
+            # One of them does not fit, or the disk is full: each on its own finds out for itself.
+            return [outcome for work in works for outcome in self._write([work])]
+
+    def _transaction(self, works: Sequence[Work]) -> list[_Outcome]:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            outcomes = [self._outcome(work) for work in works]
+            connection.execute("COMMIT")
+            return outcomes
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self._rolled_back()
+            raise
+
+    def _outcome(self, work: Work) -> _Outcome:
+        try:
+            return _Outcome(work(self._connection))
+        except StoreError as error:
+            return _Outcome(error=error)
+
+
+def _resume(waiting: Sequence[Future[Any]], outcomes: Sequence[_Outcome]) -> None:
+    by_loop: defaultdict[AbstractEventLoop, list[tuple[Future[Any], _Outcome]]] = defaultdict(list)
+    for done, outcome in zip(waiting, outcomes, strict=True):
+        by_loop[done.get_loop()].append((done, outcome))
+    for loop, settled in by_loop.items():
+        # A loop that has been closed meanwhile has nobody left to resume.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_settle, settled)
+
+
+def _settle(settled: Sequence[tuple[Future[Any], _Outcome]]) -> None:
+    for done, outcome in settled:
+        if done.done():
+            continue
+        if outcome.error is None:
+            done.set_result(outcome.value)
+        else:
+            done.set_exception(outcome.error)

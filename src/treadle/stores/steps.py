@@ -1,0 +1,172 @@
+"""A commit as rows: encoded where it is made, written in the thread that writes.
+
+Owns the conditional write that detects conflicts. Must never write anything of a commit that conflicts.
+Neighbours: sqlite.py, which reads these rows back; group_commit.py, whose thread calls `Steps.write`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from treadle.errors import Conflict
+from treadle.machine.commands import RunTask, StartMapRun, StartTimer, Wait
+from treadle.runtime.ports import Commit, Summary, WaitKind, WaitRow
+from treadle.stores.encoding import seal
+
+COMMANDS: Final[dict[WaitKind, type[Wait]]] = {
+    "call": RunTask,
+    "poll": RunTask,
+    "callback": RunTask,
+    "activity": RunTask,
+    "timer": StartTimer,
+    "map_run": StartMapRun,
+}
+"""What is waited for, by kind."""
+
+_REMEMBERED: Final = 20_000
+"""How many executions' positions are held in memory: those that are being worked on."""
+
+_WaitValues: TypeAlias = tuple[int, str, str | None, bool, float, float | None, float | None, bytes]
+
+
+def entries_place(arn: str, first: int) -> str:
+    """What the entries of a commit are sealed with."""
+    return f"{arn} entry {first}"
+
+
+def command_place(arn: str, wait: int) -> str:
+    """What the command of a wait is sealed with."""
+    return f"{arn} wait {wait}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A commit, encoded."""
+
+    expected: int
+    count: int
+    summary: Summary
+    sealed_summary: bytes
+    sealed_entries: bytes
+    opened: Sequence[_WaitValues]
+    closed: Sequence[int]
+
+
+def encoded(commit: Commit) -> Step:
+    """The step that writes this commit."""
+    summary, count = commit.summary, len(commit.entries)
+    assert summary.length == commit.expected + count, "the summary has another length than the journal"
+    return Step(
+        commit.expected,
+        count,
+        summary,
+        seal(summary, summary.arn),
+        seal(commit.entries, entries_place(summary.arn, commit.expected)),
+        [_wait_values(row) for row in commit.opened],
+        commit.closed,
+    )
+
+
+def _wait_values(row: WaitRow) -> _WaitValues:
+    command = row.command
+    assert isinstance(command, COMMANDS[row.kind]), f"a {row.kind} does not wait for {command}"
+    return (
+        row.wait,
+        row.kind,
+        row.topic,
+        isinstance(command, RunTask) and command.phase != "scheduled",
+        row.created_at,
+        row.due,
+        row.heartbeat_due,
+        seal(command, command_place(row.arn, row.wait)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """Where an execution stands: its key, and what decides whether and how it is updated."""
+
+    key: int
+    length: int
+    status: str
+
+
+class Steps:
+    """Writes steps. Remembers positions, since nobody else writes to the store."""
+
+    def __init__(self) -> None:
+        self._positions: dict[str, _Position] = {}
+        self._machines: dict[str, int] = {}
+
+    def forget(self) -> None:
+        """What was written last came to nothing."""
+        self._positions.clear()
+        self._machines.clear()
+
+    def write(self, connection: sqlite3.Connection, step: Step) -> None:
+        """Write one step. Raises Conflict, having written nothing."""
+        summary = step.summary
+        position = self._position(connection, summary.arn)
+        if (position.length or None if position else 0) != step.expected:
+            raise Conflict(f"{summary.arn} is not at entry {step.expected}")
+        key = self._update(connection, position, step) if position else self._insert(connection, step)
+        if step.count:
+            connection.execute(
+                "INSERT INTO journal VALUES (?, ?, ?, ?)", (key, step.expected, step.count, step.sealed_entries)
+            )
+        for wait in step.closed:
+            connection.execute("DELETE FROM waits WHERE execution = ? AND wait = ?", (key, wait))
+        for values in step.opened:
+            connection.execute(
+                "INSERT OR REPLACE INTO waits (execution, wait, kind, topic, taken, created_at, due, heartbeat_due, command)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (key, *values),
+            )
+        self._remember(summary.arn, _Position(key, summary.length, summary.status))
+
+    def _position(self, connection: sqlite3.Connection, arn: str) -> _Position | None:
+        if remembered := self._positions.get(arn):
+            return remembered
+        row = connection.execute("SELECT id, length, status FROM executions WHERE arn = ?", (arn,)).fetchone()
+        return row and _Position(*row)
+
+    def _remember(self, arn: str, position: _Position) -> None:
+        # The one that was written longest ago goes first.
+        self._positions.pop(arn, None)
+        self._positions[arn] = position
+        if len(self._positions) > _REMEMBERED:
+            del self._positions[next(iter(self._positions))]
+
+    def _insert(self, connection: sqlite3.Connection, step: Step) -> int:
+        summary = step.summary
+        machine = self._machine(connection, summary.machine_arn)
+        cursor = connection.execute(
+            "INSERT INTO executions (arn, machine, status, started_at, length, summary) VALUES (?, ?, ?, ?, ?, ?)",
+            (summary.arn, machine, summary.status, summary.started_at, summary.length, step.sealed_summary),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def _update(self, connection: sqlite3.Connection, position: _Position, step: Step) -> int:
+        length, status = step.summary.length, step.summary.status
+        if status == position.status:
+            # Not naming the status spares the indexes that have it.
+            connection.execute(
+                "UPDATE executions SET length = ?, summary = ? WHERE id = ?",
+                (length, step.sealed_summary, position.key),
+            )
+        else:
+            connection.execute(
+                "UPDATE executions SET length = ?, summary = ?, status = ? WHERE id = ?",
+                (length, step.sealed_summary, status, position.key),
+            )
+        return position.key
+
+    def _machine(self, connection: sqlite3.Connection, arn: str) -> int:
+        if arn not in self._machines:
+            connection.execute("INSERT INTO machines (arn) VALUES (?) ON CONFLICT DO NOTHING", (arn,))
+            (self._machines[arn],) = connection.execute("SELECT id FROM machines WHERE arn = ?", (arn,)).fetchone()
+        return self._machines[arn]
