@@ -1,1 +1,1 @@
-"""The recorded cases of the project, run against the machine without a server. Start at adapter.py."""
+"""The recorded cases of the project, run against the machine without a server. Read adapter.py first."""

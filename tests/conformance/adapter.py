@@ -1,18 +1,14 @@
 """Runs the recorded conformance cases against the machine, in this process and in virtual time.
 
-    .venv/bin/python -m tests.conformance.adapter [--area choice,map] [--id text] [-v] [--write docs/conformance.md]
-
 The cases and the runner that compares them stay outside the repository (`../shared/conformance`, or
 `$TREADLE_SHARED/conformance`): this loads that runner and gives it a client that answers here.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -143,34 +139,3 @@ def counts(results: Iterable[Result]) -> dict[str, dict[str, int]]:
             for level in LEVELS:
                 tally[level] += result[level]
     return dict(sorted(table.items(), key=lambda row: (row[0] == "total", row[0])))
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    from .page import page
-
-    options = argparse.ArgumentParser(description="Run the recorded conformance cases in this process.")
-    options.add_argument("--area", help="areas, separated by commas; all that can run here if not given")
-    options.add_argument("--id", default="", help="only cases whose id contains this text")
-    options.add_argument("-v", "--verbose", action="store_true", help="tell why a case does not reach the level full")
-    options.add_argument("--write", type=Path, metavar="PAGE", help="write the page about conformance")
-    chosen = options.parse_args(arguments)
-    areas = chosen.area.split(",") if chosen.area else AREAS
-    selected = cases(areas, chosen.id)
-    results = run([each for each in selected if not needs(each)], chosen.verbose)
-    print(f"{'area':20}{'cases':>8}{'full':>8}{'core':>8}{'outcome':>8}")
-    for area, tally in counts(results).items():
-        print(f"{area:20}{tally['cases']:>8}{tally['full']:>8}{tally['core']:>8}{tally['outcome']:>8}")
-    if chosen.verbose:
-        for case in selected:
-            if missing := needs(case):
-                print(f"not here: {case['id']} needs {missing}")
-    print(f"{len(selected) - len(results)} more cases of these areas need services or operations that are not here")
-    if chosen.write:
-        chosen.write.write_text(page(results, [each for each in selected if needs(each)]))
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except CasesMissing as missing:
-        sys.exit(str(missing))

@@ -21,7 +21,7 @@ in virtual time, with scripted Lambda functions, activity workers and nested exe
 This page is written by
 
 ```
-.venv/bin/python -m tests.conformance.adapter --write docs/conformance.md
+.venv/bin/python -m tests.conformance --write docs/conformance.md
 ```
 
 which looks for the cases in `../shared/conformance` (or `$TREADLE_SHARED/conformance`). `-v` tells why a case falls

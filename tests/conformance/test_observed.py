@@ -113,3 +113,36 @@ def test_the_input_is_shown_as_it_was_written(text: str, first: str) -> None:
     ]
     compact = json.dumps(json.loads(text), separators=(",", ":"))
     assert shown == [first, first, compact]
+
+
+LAMBDA_FAILING = {
+    "Type": "Task",
+    "Resource": LAMBDA,
+    "Arguments": {},
+    "Catch": [
+        {"ErrorEquals": ["Other"], "Next": "S1"},
+        {"ErrorEquals": ["Boom"], "Next": "S1", "Output": {"v": ["{% $nothing %}"]}},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("state", "location"),
+    [
+        ({"Type": "Pass", "Output": {"a": {"b": "{% $nothing %}"}}}, "Output/a/b"),
+        ({"Type": "Pass", "Assign": {"a": [1, "{% $nothing %}"]}}, "Assign/a[1]"),
+        ({"Type": "Choice", "Choices": [{"Condition": "{% 1 %}", "Next": "S1"}]}, "Choices[0]/Condition"),
+        (
+            {"Type": "Choice", "Choices": [{"Condition": "{% true %}", "Next": "S1", "Output": "{% $nothing %}"}]},
+            "Choices[0]/Output",
+        ),
+        (LAMBDA_FAILING, "Catch[1]/Output/v[0]"),
+    ],
+)
+def test_a_failed_evaluation_names_its_place_in_the_state(state: dict[str, Any], location: str) -> None:
+    definition = machine(state, {"Type": "Pass"}) | {"QueryLanguage": "JSONata"}
+    if state["Type"] == "Choice":
+        del definition["States"]["S0"]["Next"]
+    ended = run(definition, tasks={"S0": Fails("Boom")})
+    failed = next(event for event in ended.history if event["type"] == "EvaluationFailed")
+    assert failed["evaluationFailedEventDetails"]["location"] == location

@@ -253,7 +253,7 @@ def check(program: Program, luck: bytes, first: Event, journal: Sequence[Entry] 
     plan = program.plan
     host = Host(program, plan, list(journal), **habits)
     script = live(host, luck, first)
-    check_journal(host.journal)
+    check_journal(host.journal, plan)
     visible = [entry for entry in host.journal if entry.type not in HIDDEN]
     assert [entry.id for entry in visible] == list(range(1, len(visible) + 1))
     assert len(visible) <= program.limits.history_events

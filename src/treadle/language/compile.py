@@ -61,8 +61,8 @@ def _scope(scope: Fields, language: str, timeout: float | None = None) -> Plan:
 
 
 def _state(name: str, fields: Fields, language: str) -> StatePlan:
-    language = fields.get("QueryLanguage", language)
-    slots = SLOTS[language]
+    # A state's own QueryLanguage is for its own fields: inside it the machine's holds again.
+    slots = SLOTS[fields.get("QueryLanguage", language)]
     flow = slots.dataflow(fields)
     shared: dict[str, Any] = {
         "name": name,
@@ -182,14 +182,14 @@ def _reader(fields: Fields, slots: Any) -> Reader:
         resource=_resource(fields["Resource"]),
         arguments=slots.template_field(fields, slots.ARGUMENTS, "ItemReader/"),
         config=slots.template_field(plain, "ReaderConfig", "ItemReader/"),
-        max_items=slots.number(config, "MaxItems"),
+        max_items=slots.number(config, "MaxItems", within="ItemReader/ReaderConfig/"),
     )
 
 
 def _batcher(fields: Fields, slots: Any) -> Batcher:
     return Batcher(
-        max_items=slots.number(fields, "MaxItemsPerBatch"),
-        max_bytes=slots.number(fields, "MaxInputBytesPerBatch"),
+        max_items=slots.number(fields, "MaxItemsPerBatch", within="ItemBatcher/"),
+        max_bytes=slots.number(fields, "MaxInputBytesPerBatch", within="ItemBatcher/"),
         input=slots.template_field(fields, "BatchInput", "ItemBatcher/"),
     )
 

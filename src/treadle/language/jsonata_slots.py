@@ -218,20 +218,21 @@ def selector(fields: Fields) -> Expr | None:
 
 
 def number(
-    fields: Fields, name: str, kind: type = int, check: Callable[[Any], str | None] | None = None
+    fields: Fields, name: str, kind: type = int, check: Callable[[Any], str | None] | None = None, within: str = ""
 ) -> Expr | None:
     """A number of a Map. `check` gives the complaint about a value out of range."""
-    evaluate = _typed(fields, name, (int, float), "number")
+    evaluate = _typed(fields, name, (int, float), "number", within)
     if evaluate is None or not is_expression(fields[name]):
         return evaluate
+    location = within + name
 
     def checked(scope: Scope) -> Json:
         value = evaluate(scope)
         noun = "integer" if kind is int else "float"
         if kind is int and value != int(value):
-            raise _failure(f"The {name} field must be an integer but was: {json_text(value)}", name)
+            raise _failure(f"The {name} field must be an integer but was: {json_text(value)}", location)
         if check is not None and (complaint := check(value)):
-            raise _failure(complaint.format(name=name, value=value, path=name, noun=noun), name)
+            raise _failure(complaint.format(name=name, value=value, path=name, noun=noun), location)
         return kind(value)
 
     return checked

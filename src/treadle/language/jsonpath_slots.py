@@ -320,7 +320,7 @@ def selector(fields: Fields) -> Expr | None:
 
 
 def number(
-    fields: Fields, name: str, kind: type = int, check: Callable[[Any], str | None] | None = None
+    fields: Fields, name: str, kind: type = int, check: Callable[[Any], str | None] | None = None, within: str = ""
 ) -> Expr | None:
     """A number of a Map, literal or by path. `check` gives the complaint about a value out of range."""
     if name in fields:

@@ -82,7 +82,7 @@ def _execution_redriven(execution: Execution, frame: Frame, entry: Entry) -> Non
     execution.redriven_at = entry.at
     execution.limit_time(entry.at)
     for each in frame.below():
-        each.previous = entry.id
+        each.previous = each.spawned_after = entry.id
         _resume(each)
 
 

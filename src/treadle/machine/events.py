@@ -18,7 +18,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """Who an execution is: what the context object and ExecutionStarted tell of it.
 
     `counts_redrives` is False where AWS leaves RedriveCount out of the context object (StartSyncExecution). `item` is
-    the `Map` part of the context object in a child of a distributed Map.
+    the `Map` part of the context object in a child of a distributed Map. `longest` bounds the seconds that it may take,
+    beside the definition's own TimeoutSeconds.
     """
 
     arn: str
@@ -29,6 +30,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     version_arn: str | None = None
     alias_arn: str | None = None
     counts_redrives: bool = True
+    longest: float | None = None
     item: dict[str, Json] | None = None
 
 

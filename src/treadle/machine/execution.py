@@ -105,11 +105,11 @@ class Execution:
             self.time_limit = None
 
     def limit_time(self, since: float) -> None:
-        """Start the clock of the machine's own TimeoutSeconds."""
-        if self.plan.timeout is not None:
-            if self.time_limit is not None:
-                self._forget(self.time_limit.wait)
-            self.time_limit = StartTimer(self.seq, since + self.plan.timeout)
+        """Start the clock of the machine's own TimeoutSeconds, or of the host's bound where that is shorter."""
+        assert self.identity is not None
+        bounds = [bound for bound in (self.plan.timeout, self.identity.longest) if bound is not None]
+        if bounds:
+            self.time_limit = StartTimer(self.seq, since + min(bounds))
             self.opened[self.seq] = self.time_limit
 
     def _forget(self, seq: int) -> None:

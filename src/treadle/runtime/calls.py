@@ -1,8 +1,8 @@
 """Calls of integrations that are under way, one per open wait.
 
 Effects are at least once: a call is made after the commit that wants it, and its result is an event like any other.
-When the process dies in between, the wait stands in the store, and the integration's `redelivery` says whether the call is
-made again or the task fails. `Call.idempotency` is the same both times. What a call raises is the task's failure.
+When the process dies in between, the wait stands in the store, and the integration's `redelivery` says whether the
+call is made again or the task fails. `Call.idempotency` is the same both times. What a call raises is the task's failure.
 """
 
 from __future__ import annotations

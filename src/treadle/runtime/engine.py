@@ -153,16 +153,20 @@ class Engine:
         input: Json = None,
         name: str | None = None,
         *,
+        arn: str | None = None,
         parent: tuple[str, int] | None = None,
+        counts_redrives: bool = True,
+        longest: float | None = None,
     ) -> Started:
         """Start a durable execution. Durable when it returns; it runs on by itself.
 
-        Repeating a start with the same name and input while the execution runs gives the first one again. Raises
-        ApiError ExecutionAlreadyExists, DefinitionError, StoreError.
+        Repeating a start with the same name and input while the execution runs gives the first one again. The ARN
+        follows from the machine's and the name unless given; `longest` bounds the seconds that the execution may take.
+        Raises ApiError ExecutionAlreadyExists, DefinitionError, StoreError.
         """
         plan = await self._plans.keep(machine)
         name = name or str(uuid.uuid4())
-        arn = execution_arn(machine.arn, name)
+        arn = arn or execution_arn(machine.arn, name)
         digest = hashlib.sha256(json_text(input).encode("utf-8", "surrogatepass")).hexdigest()
         if arn in self._lives:
             return await self._started_before(arn, digest)
@@ -187,6 +191,8 @@ class Engine:
             machine_name=machine.name,
             version_arn=machine.version_arn,
             alias_arn=machine.alias_arn,
+            counts_redrives=counts_redrives,
+            longest=longest,
         )
         live = Live(self, summary, plan, Execution(plan), self._seed)
         try:
@@ -412,7 +418,7 @@ class Engine:
                 closing.set_result(summary)
 
     def broken(self, arn: str) -> None:
-        """The execution cannot go on in this process."""
+        """The execution cannot go on in memory: what is asked of it next is read from the store."""
         self._lives.pop(arn, None)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

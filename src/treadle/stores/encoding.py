@@ -1,19 +1,21 @@
 """Values as bytes and back, exactly: MessagePack, a checksum, and a slower way for what MessagePack cannot hold.
 
 Owns the bytes of everything that a store on disk keeps as a blob. Must never change a value: an integer beyond 64 bits,
-half of a surrogate pair or a list nested a hundred thousand deep comes back as it went in. JSON would be no choice here:
-it is twice as slow to write, a third longer, and turns NaN into null without a word. Neighbours: sqlite.py.
+half of a surrogate pair or a list nested a hundred thousand deep comes back as it went in. JSON would be no choice: it
+is twice as slow to write, a third longer, and turns NaN into null without a word. Neighbours: steps.py and sqlite.py.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from functools import cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
 from treadle.language.scope import Json
+from treadle.language.values import is_object
 
 T = TypeVar("T")
 
@@ -68,13 +70,12 @@ def _flat(value: Any) -> list[Json]:
         item = todo.pop()
         if isinstance(item, msgspec.Struct):
             item = _fields(item)
-        if isinstance(item, dict):
-            members: dict[str, Any] = item
-            tokens.append(["{}", len(members)])
-            for member in reversed(members.items()):
+        if is_object(item):
+            tokens.append(["{}", len(item)])
+            for member in reversed(item.items()):
                 todo.extend(reversed(member))
         elif isinstance(item, list | tuple):
-            items: list[Any] | tuple[Any, ...] = item
+            items = cast("Sequence[Any]", item)
             tokens.append(["[]", len(items)])
             todo.extend(reversed(items))
         else:
@@ -86,7 +87,7 @@ def _fields(struct: msgspec.Struct) -> dict[str, Any] | tuple[Any, ...]:
     return msgspec.structs.astuple(struct) if struct.__struct_config__.array_like else msgspec.structs.asdict(struct)
 
 
-def _scalar(item: bool | int | float | str | None) -> Json:
+def _scalar(item: Json) -> Json:
     if isinstance(item, int) and not -(2**63) <= item < 2**64:
         # Decimal digits are limited in number by sys.set_int_max_str_digits.
         return ["0x", hex(item)]

@@ -17,10 +17,10 @@ APPLICATION_ID: Final = 0x7472646C
 CALLS: Final = "kind IN ('call', 'map_run', 'poll')"
 CALLBACKS: Final = "kind = 'callback'"
 OFFERED: Final = "kind = 'activity' AND taken = 0"
-"""The conditions of partial indexes. SQLite uses such an index only for a query that says the same in the same words."""
+"""The conditions of partial indexes. SQLite uses such an index only for a query that has the same words."""
 
 _FIRST: Final = (
-    # `machine` is a number of `machines`. `summary` is the whole Summary, sealed; the columns beside it are for finding.
+    # `machine` is a number of `machines`. `summary` is the whole Summary, sealed; the other columns are for finding.
     "CREATE TABLE machines (id INTEGER PRIMARY KEY, arn TEXT NOT NULL UNIQUE)",
     """CREATE TABLE executions (
         id INTEGER PRIMARY KEY,
@@ -70,7 +70,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
 
 
 def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:
-    """Bring the schema up to date, in one transaction. Raises StoreError for a newer one, Corrupt for a foreign file."""
+    """Bring the schema up to date, in one transaction. Raises StoreError for a newer one or a foreign file."""
     version = _pragma(connection, "user_version")
     if version > len(migrations):
         raise StoreError(

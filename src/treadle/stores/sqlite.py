@@ -1,20 +1,22 @@
 """The store in one SQLite file: durable, for one process at a time.
 
 Owns what is read and how the file is opened. The tables are schema.py's, the rows of a commit steps.py's, transactions
-group_commit.py's. Must never touch the disk on an event loop: all writing happens in one thread, all reading in another.
+group_commit.py's. Must never touch the disk on an event loop: one thread writes, another one reads.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from treadle.errors import Corrupt, NotFound, StoreError, Unavailable
+from treadle.errors import Corrupt, NotFound, Unavailable
 from treadle.machine.commands import Status
 from treadle.machine.journal import Entry
 from treadle.runtime.ports import Commit, Page, Summary, WaitRow
@@ -36,17 +38,17 @@ _WAITS: Final = """
     SELECT arn, wait, kind, topic, created_at, due, heartbeat_due, command
     FROM waits JOIN executions ON executions.id = waits.execution
 """
+_DUE: Final = "WHERE moment <= ? AND (moment, execution, wait) > (?, ?, ?) ORDER BY moment, execution, wait LIMIT ?"
 
 
 @dataclass(frozen=True, slots=True)
 class _Files:
     """What an open store holds on to."""
 
-    lock: FolderLock
     writer: GroupCommit
-    writing: sqlite3.Connection
     reader: ThreadPoolExecutor
     reading: sqlite3.Connection
+    letting_go: ExitStack
 
 
 class SqliteStore:
@@ -111,11 +113,8 @@ class SqliteStore:
         """Open waits whose moment is at or before `before`, the earliest first."""
 
         def read(connection: sqlite3.Connection) -> list[WaitRow]:
-            where = (
-                "WHERE moment <= ? AND (moment, execution, wait) > (?, ?, ?) ORDER BY moment, execution, wait LIMIT ?"
-            )
-            last = (float("-inf"), 0, 0) if after is None else (after[0], _key(connection, after[1]), after[2])
-            return _wait_rows(connection, where, before, *last, limit)
+            last = (-math.inf, 0, 0) if after is None else (after[0], _key(connection, after[1]), after[2])
+            return _wait_rows(connection, _DUE, before, *last, limit)
 
         return await self._read(read)
 
@@ -147,12 +146,12 @@ class SqliteStore:
 
     async def put_definition(self, digest: str, text: str) -> None:
         """Keep a definition under its digest."""
-        values = (digest, seal(text, digest))
-        await self._write(
-            lambda connection: connection.execute(
-                "INSERT INTO definitions VALUES (?, ?) ON CONFLICT DO NOTHING", values
-            )
-        )
+        sealed = seal(text, digest)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT INTO definitions VALUES (?, ?) ON CONFLICT DO NOTHING", (digest, sealed))
+
+        await self._write(write)
 
     async def definition(self, digest: str) -> str:
         """The text of a definition."""
@@ -178,34 +177,30 @@ class SqliteStore:
         """Every execution, the oldest first."""
         last = 0
         while page := await self._read(lambda connection, last=last: _page_of_all(connection, last)):
-            for last, summary in page:
+            for _, summary in page:
                 yield summary
+            last = page[-1][0]
 
     # ---- threads -------------------------------------------------------------------------------------------------
 
     def _open(self) -> _Files:
-        lock: FolderLock | None = None
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FolderLock(self.path.with_name(self.path.name + ".lock"))
-            writing = _connect(self.path)
-            writing.execute("PRAGMA journal_mode = WAL")
-            # With WAL, FULL is what makes each transaction survive a power cut.
-            writing.execute("PRAGMA synchronous = FULL")
-            migrate(writing)
-            reading = _connect(self.path)
-            reading.execute("PRAGMA query_only = ON")
-        except (sqlite3.Error, OSError, StoreError) as error:
-            if lock:
-                lock.release()
-            raise self._failure(error) from error
+        with ExitStack() as undo:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                lock = FolderLock(self.path.with_name(self.path.name + ".lock"))
+                undo.callback(lock.release)
+                writing = undo.enter_context(closing(_connect(self.path)))
+                writing.execute("PRAGMA journal_mode = WAL")
+                # With WAL, FULL is what makes each transaction survive a power cut.
+                writing.execute("PRAGMA synchronous = FULL")
+                migrate(writing)
+                reading = undo.enter_context(closing(_connect(self.path)))
+                reading.execute("PRAGMA query_only = ON")
+            except (sqlite3.Error, OSError) as error:
+                raise failure(error, self.path) from error
+            letting_go = undo.pop_all()
         reader = ThreadPoolExecutor(1, "treadle-store-reader")
-        return _Files(lock, GroupCommit(writing, self._steps.forget), writing, reader, reading)
-
-    def _failure(self, error: sqlite3.Error | OSError | StoreError) -> StoreError:
-        if isinstance(error, StoreError):
-            return error
-        return failure(error, self.path)
+        return _Files(GroupCommit(writing, self._steps.forget), reader, reading, letting_go)
 
     async def _write(self, work: Work) -> Any:
         try:
@@ -234,9 +229,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _close(files: _Files) -> None:
     files.writer.close()
     files.reader.shutdown()
-    files.reading.close()
-    files.writing.close()
-    files.lock.release()
+    files.letting_go.close()
 
 
 # ---- reading, in the reader's thread -----------------------------------------------------------------------------

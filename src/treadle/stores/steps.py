@@ -29,6 +29,11 @@ COMMANDS: Final[dict[WaitKind, type[Wait]]] = {
 _REMEMBERED: Final = 20_000
 """How many executions' positions are held in memory: those that are being worked on."""
 
+_OPEN: Final = """
+    INSERT OR REPLACE INTO waits (execution, wait, kind, topic, taken, created_at, due, heartbeat_due, command)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
 _WaitValues: TypeAlias = tuple[int, str, str | None, bool, float, float | None, float | None, bytes]
 
 
@@ -120,11 +125,7 @@ class Steps:
         for wait in step.closed:
             connection.execute("DELETE FROM waits WHERE execution = ? AND wait = ?", (key, wait))
         for values in step.opened:
-            connection.execute(
-                "INSERT OR REPLACE INTO waits (execution, wait, kind, topic, taken, created_at, due, heartbeat_due, command)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (key, *values),
-            )
+            connection.execute(_OPEN, (key, *values))
         self._remember(summary.arn, _Position(key, summary.length, summary.status))
 
     def _position(self, connection: sqlite3.Connection, arn: str) -> _Position | None:

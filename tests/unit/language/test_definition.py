@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treadle.language.definition import SIZE_LIMIT, Definition, location, parse
@@ -77,6 +77,7 @@ def test_a_location_is_written_as_aws_writes_it(path: tuple[str | int, ...], tex
     assert location(path) == text
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_json_means_what_it_means_to_the_standard_library(value: object) -> None:
     text = json.dumps(value)
@@ -84,6 +85,7 @@ def test_json_means_what_it_means_to_the_standard_library(value: object) -> None
     assert json.dumps(decode(json.dumps(value, indent=2))) == text
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_every_place_is_where_the_value_begins(value: object) -> None:
     text = json.dumps(value, indent=1)
@@ -270,6 +272,7 @@ def test_half_a_surrogate_pair_is_refused() -> None:
     assert finding.message == "The text is not valid Unicode"
 
 
+@settings(deadline=None)
 @given(st.text() | st.text(st.sampled_from("{}[]\",:'a1 \n\\-&*!?|>#.u")))
 def test_no_text_makes_the_readers_fail(text: str) -> None:
     definition, findings = parse(text)

@@ -636,11 +636,13 @@ def holds_together(root: Json, type: WorkflowType) -> None:
         assert finding.location.startswith("/") or not finding.location
 
 
+@settings(deadline=None)
 @given(VALUES, st.sampled_from(["STANDARD", "EXPRESS"]))
 def test_any_value_is_judged(root: Json, type: WorkflowType) -> None:
     holds_together(root, type)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), VALUES), st.sampled_from(["STANDARD", "EXPRESS"]))
 def test_any_fields_of_a_state_are_judged(fields: Json, type: WorkflowType) -> None:
     holds_together(machine({**END, **fields}), type)
@@ -669,7 +671,7 @@ VALID = [root for root, expected in CASES.values() if not expected]
 MUTATIONS: list[Callable[[Json, Any, Json], None]] = [removed, replaced, renamed]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data(), st.sampled_from(["STANDARD", "EXPRESS"]))
 def test_any_mutation_of_a_valid_definition_is_judged(data: st.DataObject, type: WorkflowType) -> None:
     root = json.loads(json.dumps(data.draw(st.sampled_from(VALID))))

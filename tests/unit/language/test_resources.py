@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treadle.language.resources import OPTIMISED, Resource, parse_resource
@@ -115,6 +115,7 @@ def test_every_optimised_integration_is_recognised_in_each_of_its_patterns() -> 
                 assert (resource.kind, resource.pattern) == ("service", pattern)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("arn:aws:states:lambda.-syncX1 \n")))
 def test_no_text_makes_the_parser_fail(text: str) -> None:
     parse_resource(text)
