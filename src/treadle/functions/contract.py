@@ -35,10 +35,10 @@ ErrorKind: TypeAlias = Literal["Handled", "Unhandled"]
 class Invoked:
     """What became of one invocation.
 
-    `payload` is JSON: the handler's result, or an object with `errorType` and `errorMessage` where `error` is set. `log`
-    is what the function wrote to stdout and stderr since its invocation before, the newest 256 KiB of it; a cold start's
-    is the first thing in it. `duration` is in seconds, without the cold start. `memory_used_mb` is the most that was seen
-    of the process, 0 where nobody looked.
+    `payload` is JSON: the handler's result, or an object with `errorType` and `errorMessage` where `error` is set.
+    `log` is what the process wrote to stdout and stderr since its invocation before, or since its start; of it the
+    newest 256 KiB. `duration` is in seconds, without a cold start. `memory_used_mb` is the most that was seen of the
+    process, 0 where nobody looked.
     """
 
     payload: bytes
@@ -135,8 +135,8 @@ class InvalidRequest(FunctionError):
     code = "InvalidRequestContentException"
 
 
-class RuntimeMissing(FunctionError):
-    """The program that runs the function's language is not on this machine."""
+class CannotStart(FunctionError):
+    """No process can be started for the function: the program for its language or its folder is missing."""
 
     code = "InvalidRuntimeException"
 

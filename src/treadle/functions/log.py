@@ -27,6 +27,7 @@ class LogPipe:
         os.set_blocking(self._reader, False)
         self._chunks: deque[bytes] = deque()
         self._size = 0
+        self._open = True
         loop.add_reader(self._reader, self._read)
 
     def started(self) -> None:
@@ -34,20 +35,25 @@ class LogPipe:
         os.close(self.writer)
 
     def take(self) -> str:
-        """What was written since the last call."""
-        # A child that writes without end must not keep us here.
-        for _ in range(KEPT // _CHUNK + 1):
-            if not self._read():
-                break
+        """What was written since the last call; works after `close` as well."""
+        self._empty()
         text = b"".join(self._chunks)[-KEPT:].decode(errors="replace")
         self._chunks.clear()
         self._size = 0
         return text
 
     def close(self) -> None:
-        """Stop reading. What is still alive to write gets a broken pipe."""
+        """Read what is there and stop. What is still alive to write gets a broken pipe."""
+        self._empty()
         self._loop.remove_reader(self._reader)
         os.close(self._reader)
+        self._open = False
+
+    def _empty(self) -> None:
+        # A pipe holds less than this, and a child that writes without end must not keep us here.
+        for _ in range(KEPT // _CHUNK):
+            if not self._open or not self._read():
+                break
 
     def _read(self) -> bool:
         chunk = b""

@@ -45,7 +45,9 @@ def timed_out(request_id: str, limit: float) -> Outcome:
     message = f"Task timed out after {limit:.2f} seconds"
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
-    return _fault("Sandbox.Timedout", f"RequestId: {request_id} Error: {message}", f"{stamp} {request_id} {message}\n\n")
+    return _fault(
+        "Sandbox.Timedout", f"RequestId: {request_id} Error: {message}", f"{stamp} {request_id} {message}\n\n"
+    )
 
 
 def exited(request_id: str, status: int) -> Outcome:

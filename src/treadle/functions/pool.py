@@ -1,6 +1,6 @@
 """Which worker serves whom: the idle ones, those who wait, and how many workers there may be.
 
-Knows neither processes nor time limits. Workers belong to one function each; all functions share the places. `processes`
+Knows neither processes nor time limits. A worker belongs to one function; all functions share the places. `processes`
 starts a worker in every place it is given, and says when one is gone.
 """
 

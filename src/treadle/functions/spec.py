@@ -27,8 +27,8 @@ class InvalidFunctions(TreadleError):
 class FunctionSpec:
     """A function: `handler` is `module.function` below `folder`, which is also its working folder.
 
-    `timeout` limits an invocation and `init_timeout` the start of a process, both in seconds. `runtime` is one of Lambda's
-    identifiers. The version in it is what the handler is told; the interpreter is the one of this machine.
+    `timeout` limits an invocation and `init_timeout` the start of a process, both in seconds. `runtime` is one of
+    Lambda's identifiers. Its version is what the handler is told; the interpreter is the one of this machine.
     """
 
     name: str

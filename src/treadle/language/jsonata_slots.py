@@ -205,7 +205,7 @@ def items(fields: Fields, distributed: bool) -> Expr:
 
     def evaluate(scope: Scope) -> Json:
         value: Json = scope.input if given is None else given(scope)
-        if not isinstance(value, kinds):
+        if not (is_array(value) or (distributed and is_object(value))):
             raise _failure(f"Map state input must be an array but was: {json_text(value)}", None)
         return value
 

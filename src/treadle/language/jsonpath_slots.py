@@ -300,13 +300,12 @@ def until(fields: Fields) -> Expr:
 def items(fields: Fields, distributed: bool) -> Expr:
     """The items of a Map."""
     query = compile_query(fields.get("ItemsPath", "$"))
-    # Observed on AWS: an inline Map refuses an object, which a distributed one maps over.
-    kinds: tuple[type, ...] = (list, dict) if distributed else (list,)
     read = _whole(query)
 
     def evaluate(scope: Scope) -> Json:
         value: Json = read(scope)
-        if not isinstance(value, kinds):
+        # Observed on AWS: an inline Map refuses an object, which a distributed one maps over.
+        if not (is_array(value) or (distributed and is_object(value))):
             raise _runtime(f'Reference path "{query.text}" must point to array.')
         return value
 

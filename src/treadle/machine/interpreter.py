@@ -228,14 +228,14 @@ class Interpreter:
             case JobAccepted(_, output):
                 if phase == "started" and state.resource.pattern != "request-response":
                     self.record(frame, "TaskSubmitted", {**task.resource_details(state), "output": output})
-            case TaskReturned(_, output):
+            case TaskReturned(_, output) if phase != "scheduled":
                 task.returned(self, frame, state, output)
             case TaskErred(_, error, cause, phase):
                 task.erred(self, frame, state, Failure(error, cause), phase)
-            case TimerDue(_, reason):
+            case TimerDue(_, reason) if phase != "scheduled":
                 task.timed_out(self, frame, state, reason == "heartbeat")
             case _:
-                pass  # settles another kind of wait
+                pass  # settles another kind of wait, or comes before a worker took the task
 
     def _map_run_closed(self, frame: Frame, event: MapRunClosed) -> None:
         if event.error is None:

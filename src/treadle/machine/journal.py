@@ -84,9 +84,13 @@ def _with_the_entering(frame: Numbered) -> int:
 
 def _with_the_failing(frame: Numbered) -> int:
     """Observed on AWS: what a failure aborts points at the failing event, as the failure of the whole state does."""
-    while frame.todo not in ("abort", "spawn"):
-        frame = frame.parent
-    return frame.previous
+    around, spawning = frame.parent, frame.parent
+    while around is not None and around.todo != "abort":
+        # Without an entry that tells of it: ItemSelector failed for the next iteration.
+        if around.todo == "spawn":
+            spawning = around
+        around = around.parent
+    return (spawning if around is None else around).previous
 
 
 IRREGULAR: Final[dict[str, Callable[[Numbered], int]]] = {

@@ -362,9 +362,9 @@ class MapRun:
                 self._start(len(self.children) - 1)
             case "ChildRestarted":
                 self.pending.remove(note["index"])
-                child = self.children[note["index"]]
-                child.status, child.redriven = "RUNNING", True
-                self._start(note["index"])
+                again: int = note["index"]
+                self.children[again].status, self.children[again].redriven = "RUNNING", True
+                self._start(again)
             case "ChildClosed":
                 index = self.live.pop(note["wait"])
                 self._forget(note["wait"])

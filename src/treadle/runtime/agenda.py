@@ -83,12 +83,13 @@ class Agenda:
         """Fetch what is due up to a new horizon. What is opened meanwhile is added as it is opened."""
         self._horizon, self._beyond = horizon, math.inf
         after: tuple[float, str, int] | None = None
-        while rows := await self._store.due(horizon, _PAGE, after):
-            for row in rows:
-                self.add(row)
-            after = _place(rows[-1])
-        for row in await self._store.due(math.inf, 1, after):
-            self._beyond = min(self._beyond, _place(row)[0])
+        with self._clock.busy():
+            while rows := await self._store.due(horizon, _PAGE, after):
+                for row in rows:
+                    self.add(row)
+                after = _place(rows[-1])
+            for row in await self._store.due(math.inf, 1, after):
+                self._beyond = min(self._beyond, _place(row)[0])
 
     def _deliver_due(self, now: float) -> None:
         while self._heap and self._heap[0][0] <= now:

@@ -124,6 +124,7 @@ class Calls:
             again=again,
             job=command.job,
             heartbeat=command.heartbeat,
+            state=command.state,
         )
 
 

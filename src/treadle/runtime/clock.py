@@ -29,12 +29,17 @@ class RealClock:
         """Real time passes, whatever is going on."""
         yield
 
+    @contextmanager
+    def idle(self) -> Generator[None]:
+        """Real time passes in any case."""
+        yield
+
 
 class VirtualClock:
     """A clock that jumps to the next moment somebody sleeps for, as soon as nobody is busy.
 
     Whatever takes part (commits, calls of integrations) says so with `busy`. With work that only uses the event loop, a
-    run is the same every time.
+    run is the same every time. `still` is set while nobody is busy and nobody sleeps: nothing will happen by itself.
     """
 
     def __init__(self, start: float) -> None:
@@ -43,6 +48,7 @@ class VirtualClock:
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = 0
         self._looking = False
+        self.still = asyncio.Event()
 
     def now(self) -> float:
         """Seconds since the epoch, as far as anybody here knows."""
@@ -55,6 +61,7 @@ class VirtualClock:
             return
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._order += 1
+        self.still.clear()
         heapq.heappush(self._sleepers, (moment, self._order, woken))
         self._look()
         await woken
@@ -62,12 +69,28 @@ class VirtualClock:
     @contextmanager
     def busy(self) -> Generator[None]:
         """No time passes meanwhile."""
-        self._busy += 1
+        self._enter()
         try:
             yield
         finally:
-            self._busy -= 1
-            self._look()
+            self._leave()
+
+    @contextmanager
+    def idle(self) -> Generator[None]:
+        """Within `busy`: time may pass meanwhile."""
+        self._leave()
+        try:
+            yield
+        finally:
+            self._enter()
+
+    def _enter(self) -> None:
+        self._busy += 1
+        self.still.clear()
+
+    def _leave(self) -> None:
+        self._busy -= 1
+        self._look()
 
     def _look(self) -> None:
         if not self._looking and not self._busy:
@@ -88,6 +111,7 @@ class VirtualClock:
         while self._sleepers and self._sleepers[0][2].done():
             heapq.heappop(self._sleepers)
         if not self._sleepers:
+            self.still.set()
             return
         moment, _, woken = heapq.heappop(self._sleepers)
         self._now = max(self._now, moment)

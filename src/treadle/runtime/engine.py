@@ -350,16 +350,8 @@ class Engine:
             arrived = self._takers[topic]
             arrived.clear()
             for row in await self.store.open_activities(topic, 100):
-                if (row.arn, row.wait) in self._taken:
-                    continue
-                self._taken.add((row.arn, row.wait))
-                try:
-                    live = await self._live(row.arn)
-                    if await live.send(TaskPickedUp(row.wait, worker)):
-                        assert isinstance(row.command, RunTask)
-                        return ActivityTask(self._tokens.make(row.arn, row.wait), row.command.arguments)
-                finally:
-                    self._taken.discard((row.arn, row.wait))
+                if task := await self.take_task(row, worker):
+                    return task
             left = end - asyncio.get_running_loop().time()
             if left <= 0:
                 return None
@@ -367,6 +359,19 @@ class Engine:
                 await asyncio.wait_for(arrived.wait(), left)
             except TimeoutError:
                 return None
+
+    async def take_task(self, row: WaitRow, worker: str | None = None) -> ActivityTask | None:
+        """Take one task of an activity; None when somebody else has."""
+        task = row.arn, row.wait
+        if task in self._taken:
+            return None
+        self._taken.add(task)
+        try:
+            taken = await (await self._live(row.arn)).send(TaskPickedUp(row.wait, worker))
+        finally:
+            self._taken.discard(task)
+        assert isinstance(row.command, RunTask)
+        return ActivityTask(self._tokens.make(*task), row.command.arguments) if taken else None
 
     # ---- what live executions ask (see live.Host) --------------------------------------------------------------
 

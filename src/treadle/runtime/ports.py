@@ -207,6 +207,10 @@ class Clock(Protocol):
         """Work is going on that a virtual clock must wait for."""
         ...
 
+    def idle(self) -> AbstractContextManager[None]:
+        """Within `busy`: for now the work only waits for time to pass, or for somebody outside."""
+        ...
+
 
 # ---- integrations ------------------------------------------------------------------------------------------------
 
@@ -233,6 +237,7 @@ class Call:
     again: bool = False
     job: Json = None
     heartbeat: float | None = None
+    state: str = ""
     accepted: Callable[[Json], Awaitable[None]] = field(repr=False, default=lambda job: _nothing())
 
 

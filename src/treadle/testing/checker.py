@@ -346,7 +346,8 @@ class _Check:
         if entry.type.endswith("Succeeded"):
             parent.won += 1
             parent.last = entry.id or scope.last
-            parent.room = scope.last
+            if parent.state == "Map":
+                parent.room = scope.last
             del parent.children[entry.frame[-1]]
         elif entry.type.endswith("Failed"):
             parent.phase = _FAILING
@@ -387,7 +388,8 @@ def _retry(entry: Entry, scope: _Scope, states: _States) -> None:
     assert not scope.live, "what is inside is aborted first"
     assert entry.note["at"] >= entry.at, "a retry comes later"
     if states:
-        retrier, rules = entry.note["retrier"], states[scope.name].retriers
+        retrier: int = entry.note["retrier"]
+        rules = states[scope.name].retriers
         assert retrier < len(rules), "the state has that retrier"
         assert scope.retries.get(retrier, 0) < rules[retrier].attempts, "no more retries than MaxAttempts"
 

@@ -25,7 +25,9 @@ from treadle.machine.events import (
     Identity,
     JobAccepted,
     MapRunClosed,
+    RedriveRequested,
     StartRequested,
+    StopRequested,
     TaskErred,
     TaskPickedUp,
     TaskReturned,
@@ -44,6 +46,7 @@ from treadle.machine.map_run import (
     ReadItems,
     ResultsWritten,
     RunEvent,
+    RunRedriven,
     RunRequested,
     RunStopped,
     StartChild,
@@ -143,7 +146,8 @@ class World:
         self.counts: dict[str, int] = {}
         self._agreed: dict[
             tuple[int, int], Returns | Fails | Never
-        ] = {}  # by run and wait: what an accepted job brings
+        ] = {}  # by run and wait: what a worker or an accepted job will bring
+        self._map_hosts: dict[str, _MapHost] = {}  # by the ARN of the map run
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._added = 0
 
@@ -193,6 +197,10 @@ class World:
         self._send(run, StartRequested(input, identity, text), closed)
         return run
 
+    def redrive_child(self, run: Run, closed: Callable[[Close], None]) -> None:
+        """Redrive an execution and be told when it closes."""
+        self._send(run, RedriveRequested(), closed)
+
     def _send(self, run: Run, event: Event, closed: Callable[[Close], None]) -> None:
         moment = Moment(self.now, self.random, lambda wait: f"{run.name}-{wait}")
         entries, commands = run.interpreter.handle(event, moment)
@@ -211,8 +219,11 @@ class World:
                 self.at(at, send(TimerDue(wait)))
             case StartMapRun():
                 self._run_map(run, command, lambda event: self._send(run, event, closed))
-            case Cancel():
-                pass  # what was scheduled for the wait finds it closed, and changes nothing
+            case Cancel(wait):
+                # What was scheduled for the wait finds it closed, and changes nothing; only children would run on.
+                for host in self._map_hosts.values():
+                    if host.parent is run and host.command.wait == wait:
+                        host.send(RunStopped())
             case Close():
                 check_journal(run.journal)
                 closed(command)
@@ -220,25 +231,23 @@ class World:
     # ---- tasks ----
 
     def _run_task(self, run: Run, task: RunTask, send: Callable[[Event], Callable[[], None]]) -> None:
-        if task.phase == "scheduled":
+        plan = run.plan.state(task.state)
+        assert isinstance(plan, TaskPlan)
+        agreed = self._agreed.pop((id(run), task.wait), None)
+        answer = agreed or self._call(task, plan)
+        refused = isinstance(answer, Fails) and answer.phase != "run"
+        if task.phase == "scheduled" and not refused:
+            self._agreed[id(run), task.wait] = answer
             self.at(self.now, send(TaskPickedUp(task.wait, self.worker_of(task))))
             return
         if task.deadline is not None:
             self.at(task.deadline, send(TimerDue(task.wait, "timeout")))
         if task.heartbeat is not None:
             self.at(self.now + task.heartbeat, send(TimerDue(task.wait, "heartbeat")))
-        plan = run.plan.state(task.state)
-        assert isinstance(plan, TaskPlan)
-        if task.phase == "submitted":
-            answer = self._agreed.pop((id(run), task.wait))
-        else:
-            self.calls.append(task)
-            answer = self.answer(task.state, plan, task.arguments)
-            early = isinstance(answer, Fails) and answer.phase != "run"
-            if plan.resource.pattern != "request-response" and not early:
-                self._agreed[id(run), task.wait] = answer
-                self.at(self.now, send(JobAccepted(task.wait, answer.accepted)))
-                return
+        if agreed is None and plan.resource.pattern != "request-response" and not refused:
+            self._agreed[id(run), task.wait] = answer
+            self.at(self.now, send(JobAccepted(task.wait, answer.accepted)))
+            return
         match answer:
             case Returns(value, after):
                 self.at(self.now + after, send(TaskReturned(task.wait, value)))
@@ -246,6 +255,10 @@ class World:
                 self.at(self.now + after, send(TaskErred(task.wait, error, cause, phase)))
             case Never():
                 pass
+
+    def _call(self, task: RunTask, plan: TaskPlan) -> Returns | Fails | Never:
+        self.calls.append(task)
+        return self.answer(task.state, plan, task.arguments)
 
     def worker_of(self, task: RunTask) -> str | None:
         """The name of the worker that takes an activity's task; None for one without a name."""
@@ -276,10 +289,16 @@ class World:
     def _run_map(self, parent: Run, command: StartMapRun, tell: Callable[[Event], None]) -> None:
         plan = parent.plan.state(command.state)
         assert isinstance(plan, MapPlan)
+        if command.redrive:
+            host = self._map_hosts[command.arn]
+            host.command, host.tell = command, tell
+            host.send(RunRedriven())
+            return
         frame = parent.execution.waiting[command.wait]
         items = frame.items if plan.items is not None else None
         request = RunRequested(settings=command.settings, items=items, keys=frame.keys)
-        _MapHost(self, parent, command, MapRun(plan), tell).send(request)
+        host = self._map_hosts[command.arn] = _MapHost(self, parent, command, MapRun(plan), tell)
+        host.send(request)
 
 
 class _MapHost:
@@ -291,6 +310,8 @@ class _MapHost:
         self.world, self.parent, self.command, self.run, self.tell = world, parent, command, run, tell
         assert run.plan.distribution is not None
         self.distribution = run.plan.distribution
+        self.children: dict[int, Run] = {}
+        self.started: dict[int, int] = {}  # child by wait
 
     def send(self, event: RunEvent) -> None:
         """Deliver an event to the map run and do what it wants done."""
@@ -305,10 +326,9 @@ class _MapHost:
                     self._child(command)
                 case CloseRun():
                     self._tell(MapRunClosed(self.command.wait, command.output, command.error, command.cause))
-                case Cancel():
-                    pass
-        if self.command.wait not in self.parent.execution.waiting and self.run.status == "RUNNING":
-            self.send(RunStopped())
+                case Cancel(wait):
+                    if wait in self.started:
+                        self.world.send(self.children[self.started[wait]], StopRequested())
 
     def _tell(self, event: MapRunClosed) -> None:
         self.world.at(self.world.now, lambda: self.tell(event))
@@ -351,7 +371,13 @@ class _MapHost:
             )
             self.world.at(self.world.now, lambda: self.send(event))
 
-        self.world.start_child(self.run.plan.processor, command.input, identity, closed)
+        self.started[command.wait] = command.index
+        # AWS 'Redrive Map Runs': standard children go on where they failed, express ones start anew.
+        if command.redrive and self.distribution.execution_type == "STANDARD":
+            self.world.redrive_child(self.children[command.index], closed)
+        else:
+            child = self.world.start_child(self.run.plan.processor, command.input, identity, closed)
+            self.children[command.index] = child
 
 
 def _plan(definition: str | Mapping[str, Json] | Plan) -> Plan:

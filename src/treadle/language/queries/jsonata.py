@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from treadle.language.queries.jsonata_errors import (
+    MEMORY,
     STACK,
     Fault,
     JsonataError,
@@ -25,7 +26,10 @@ from treadle.language.queries.jsonata_functions import FUNCTIONS
 from treadle.language.queries.jsonata_resolve import resolve, usage
 from treadle.language.queries.jsonata_syntax import parse
 from treadle.language.queries.jsonata_values import (
+    ARRAYS,
+    OBJECT,
     UNDEFINED,
+    UNITS,
     UNSUPPORTED,
     Evaluate,
     Frame,
@@ -34,6 +38,7 @@ from treadle.language.queries.jsonata_values import (
     Sequence,
     plain,
     to_json,
+    weigh,
 )
 from treadle.language.scope import Json, Scope
 
@@ -83,6 +88,10 @@ def _states(scope: Scope, fields: frozenset[str]) -> dict[str, Json]:
     return found
 
 
+# What an expression has to keep before its result can be much larger than what it was made from.
+_FEW_UNITS = 60
+
+
 def _reader(evaluate: Evaluate, names: frozenset[str], fields: frozenset[str]) -> Callable[[Scope], Json]:
     uses_states = "states" in names
     others = tuple(names - {"states"})
@@ -108,6 +117,10 @@ def _reader(evaluate: Evaluate, names: frozenset[str], fields: frozenset[str]) -
 def _outcome(value: Json, run: Run) -> Json:
     if isinstance(value, Function):
         return UNSUPPORTED
+    # A few nested arrays can stand for a value too large to be written, when each holds the same one twice.
+    is_made_here = run.units < UNITS - _FEW_UNITS
+    if is_made_here and (type(value) in ARRAYS or type(value) is OBJECT) and weigh(value, {}) > UNITS:
+        raise LimitExceeded(MEMORY)
     if run.mixed:
         return plain(value)
     return list(value) if type(value) is Sequence else value

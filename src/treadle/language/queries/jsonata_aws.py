@@ -11,9 +11,10 @@ import json
 import math
 from typing import Any, NoReturn
 
+from treadle.language.prng import JavaRandom
 from treadle.language.queries.jsonata_dates import from_millis
 from treadle.language.queries.jsonata_errors import MEMORY, Fault, LimitExceeded
-from treadle.language.queries.jsonata_values import UNDEFINED, Run, Sequence, number, number_text, to_text
+from treadle.language.queries.jsonata_values import UNDEFINED, Run, Sequence, number, to_text
 from treadle.language.scope import Json
 
 _ALGORITHMS = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
@@ -62,8 +63,9 @@ def digest(run: Run, value: Json, algorithm: Json) -> Json:
 def random(run: Run, seed: Json) -> Json:
     if seed is UNDEFINED:
         return run.scope.random.random()
-    bits = hashlib.sha256(number_text(seed).encode()).digest()[:7]
-    return (int.from_bytes(bits, "big") >> 3) / 2**53
+    # Step Functions runs on Java, whose seeded generator the rest of treadle repeats as well: nextDouble().
+    generator = JavaRandom(math.floor(seed))
+    return ((generator.bits(26) << 27) + generator.bits(27)) / 2**53
 
 
 def uuid(run: Run) -> Json:

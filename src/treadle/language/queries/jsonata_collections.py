@@ -166,6 +166,8 @@ def append(run: Run, first: Json, second: Json) -> Json:
         return second if first is UNDEFINED else first
     joined = [*(first if type(first) in ARRAYS else [first]), *(second if type(second) in ARRAYS else [second])]
     run.array(len(joined))
+    if type(second) not in ARRAYS:
+        run.keep(second)
     return joined
 
 

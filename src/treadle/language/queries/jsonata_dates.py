@@ -174,9 +174,9 @@ def _marker(text: str) -> _Marker:
     modifier = ""
     if len(presentation) > 1 and presentation[-1] in "atco":
         presentation, modifier = presentation[:-1], presentation[-1]
-    presentation = presentation or _DEFAULTS.get(component, "")
-    if not presentation:
+    if component not in _DEFAULTS:
         raise Fault("D3132", value=component)
+    presentation = presentation or _DEFAULTS[component]
     marker = _Marker(component, presentation, modifier)
     least, dash, most = width.partition("-")
     marker.least, marker.most = _width(least), _width(most) if dash else None

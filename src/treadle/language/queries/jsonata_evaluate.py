@@ -265,6 +265,7 @@ class Compiler:
 
         def evaluate(context: Json, frame: Frame) -> Json:
             value = operand(context, frame)
+            frame.run.keep(value)
             frame.names[name] = value
             return value
 

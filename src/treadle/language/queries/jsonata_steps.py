@@ -19,7 +19,6 @@ from treadle.language.queries.jsonata_values import (
     Constructed,
     Evaluate,
     Frame,
-    Function,
     Run,
     Sequence,
     is_number,
@@ -182,8 +181,8 @@ def _advance(step: Step, items: list[Json], frame: Frame, is_last: bool) -> Json
             result.extend(value)
         else:
             result.append(value)
-            if name is None and isinstance(value, Function):
-                run.mixed = True
+            if name is None:
+                run.keep(value)
     run.array(len(result))
     return result
 
@@ -255,6 +254,7 @@ def _bound(step: Step, tuples: list[Json], frame: Frame) -> Sequence:
             if inner:
                 result.append({**binding, **value})
                 continue
+            run.keep(value)
             entry = {**binding, **dict.fromkeys(step.labels, binding[VALUE])}
             if step.index is not None:
                 entry[step.index] = position

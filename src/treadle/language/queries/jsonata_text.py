@@ -10,7 +10,6 @@ import base64
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
 
 from treadle.language.queries.jsonata_errors import Fault
 from treadle.language.queries.jsonata_regex import Regex
@@ -173,7 +172,7 @@ def split(run: Run, text: Json, separator: Json, limit: Json) -> Json:
     most = None if limit is UNDEFINED else int(limit)
     if type(separator) is str:
         parts = text.split(separator) if separator else list(text)
-        run.hold(len(parts) * 8)
+        run.hold(len(parts) * 8 + (len(text) >> 3))
         return parts[:most]
     parts, start, complete = list[str](), 0, True
     for found in _matches(run, separator, text) if separator is not UNDEFINED else ():
@@ -184,7 +183,7 @@ def split(run: Run, text: Json, separator: Json, limit: Json) -> Json:
         start = found["end"]
     if complete and (limit is UNDEFINED or len(parts) < limit):
         parts.append(text[start:])
-    run.hold(len(parts) * 8)
+    run.hold(len(parts) * 8 + (len(text) >> 3))
     return parts
 
 
@@ -205,7 +204,7 @@ def match(run: Run, text: Json, pattern: Json, limit: Json) -> Json:
     if limit is not UNDEFINED and limit == 0:
         return result
     for found in _matches(run, pattern, text):
-        run.hold(60)
+        run.hold(60 + (len(found["match"]) >> 3 if type(found.get("match")) is str else 0))
         result.append({"match": found.get("match"), "index": found.get("start"), "groups": found.get("groups")})
         if limit is not UNDEFINED and len(result) >= limit:
             break
@@ -288,8 +287,12 @@ def base64_decode(run: Run, text: Json) -> Json:
 def _encode(name: str, text: Json, safe: str) -> Json:
     if text is UNDEFINED:
         return UNDEFINED
+
+    def encode(characters: re.Match[str]) -> str:
+        return "".join([f"%{byte:02X}" for byte in characters[0].encode()])
+
     try:
-        return quote(text, safe=safe)
+        return re.sub(f"[^A-Za-z0-9{re.escape(safe)}]+", encode, text)
     except UnicodeEncodeError:
         raise Fault("D3140", functionName=name, value=text) from None
 

@@ -24,7 +24,8 @@ from treadle.language.scope import Json, Scope
 STEPS = 2_500_000
 UNITS = 16_000_000
 LONGEST_STRING = 8_000_000
-LONG_STRING = 1_000_000
+# Shorter strings and arrays are counted only where they are kept; ASL allows no payload beyond 256 KiB.
+LONG_STRING = 300_000
 LONG_ARRAY = 20_000
 
 
@@ -100,20 +101,22 @@ class Run:
             self.hold(length)
         self.steps -= length >> 7
 
+    def keep(self, value: Json) -> None:
+        """Count a value that is kept in a variable or a result while others are made."""
+        self.hold(1 + (len(value) >> 3) if value.__class__ is str else 1)
+        if isinstance(value, Function):
+            self.mixed = True
+
     def store(self, value: Json) -> Json:
         """A value on its way into a container: a sequence becomes the array it stands for."""
         kind = value.__class__
-        if kind is str:
-            self.hold(1 + (len(value) >> 3))
+        if kind not in ARRAYS:
+            self.keep(value)
             return value
-        self.hold(4)
-        if type(value) in ARRAYS:
-            self.hold(len(value))
-            if kind is Sequence and len(value) > 1 and not value.keep:
-                return list(value)
-            self.mixed = self.mixed or kind is not list
-        elif isinstance(value, Function):
-            self.mixed = True
+        self.hold(4 + len(value))
+        if kind is Sequence and len(value) > 1 and not value.keep:
+            return list(value)
+        self.mixed = self.mixed or kind is not list
         return value
 
 
@@ -355,6 +358,21 @@ def to_text(value: Json, run: Run) -> str:
     if value is UNDEFINED or isinstance(value, Function):
         return ""
     return to_json(value, run)
+
+
+def weigh(value: Json, seen: dict[int, int]) -> int:
+    """The units a value takes when it is written out: what is shared inside it counts each time."""
+    total = 2
+    for item in value.values() if value.__class__ is OBJECT else value:
+        kind = item.__class__
+        if kind is str:
+            total += 1 + (len(item) >> 3)
+        elif kind is OBJECT or kind in ARRAYS:
+            total += seen[id(item)] if id(item) in seen else weigh(item, seen)
+        else:
+            total += 1
+    seen[id(value)] = total
+    return total
 
 
 def plain(value: Json) -> Json:

@@ -1,0 +1,505 @@
+"""Questions and orders to the process that holds a store: list, describe, stop, answer tasks.
+
+    async with serve(EngineControl(engine), path): ...        # the process that runs executions
+    control = RemoteControl(path)                             # any other one of the same user
+
+A store belongs to one process at a time. So that others can still answer its callbacks, that process listens on a Unix
+socket beside the store. Owns the requests, what each of them does, and how they travel: one JSON object per line; a
+reply is any number of `{"item": ..}` lines and then `{"end": true}` or `{"error": ..}`.
+
+The socket has mode 0600 and takes only connections of the same user or root. Requests, connections and waiting times
+are bounded. Task tokens leave the process only where a request asks for them. It must never start anything that the
+engine would not do by itself. Neighbours: engine.py, family.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias, cast
+
+import msgspec
+
+from treadle.errors import ApiError, Conflict, Corrupt, NotFound, StoreError, TreadleError, Unavailable
+from treadle.language.scope import Json
+from treadle.machine.commands import RunTask, Status
+from treadle.machine.journal import Entry
+from treadle.runtime.engine import Engine
+from treadle.runtime.ports import Summary, WaitKind, WaitRow
+
+REQUEST_BYTES: Final = 2 * 1024 * 1024
+"""The longest request: a payload of 256 KiB with every character escaped, and room around it."""
+REPLY_BYTES: Final = 64 * 1024 * 1024
+"""The longest line of a reply."""
+CONNECTIONS: Final = 16
+SECONDS: Final = 30.0
+"""How long a request, an answer to it, or the other side's reading may take."""
+_SOCKET_PATH_BYTES: Final = 100  # sun_path has 104 to 108, by system
+
+_PageSize: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+
+
+# ---- requests ----------------------------------------------------------------------------------------------------
+
+
+class ListExecutions(msgspec.Struct, frozen=True, tag_field="do", tag="executions", kw_only=True):
+    """A page of executions, the newest first."""
+
+    machine_arn: str | None = None
+    status: Status | None = None
+    limit: _PageSize = 100
+    after: str | None = None
+
+
+class Describe(msgspec.Struct, frozen=True, tag_field="do", tag="describe"):
+    """An execution, its input and output, and its open waits."""
+
+    arn: str
+
+
+class ReadJournal(msgspec.Struct, frozen=True, tag_field="do", tag="journal"):
+    """All entries of an execution."""
+
+    arn: str
+
+
+class ListTasks(msgspec.Struct, frozen=True, tag_field="do", tag="tasks", kw_only=True):
+    """Open callbacks and activities, of one execution or of all running ones."""
+
+    arn: str | None = None
+    limit: _PageSize = 100
+    tokens: bool = False
+
+
+class Stop(msgspec.Struct, frozen=True, tag_field="do", tag="stop", kw_only=True):
+    """Stop an execution."""
+
+    arn: str
+    error: str | None = None
+    cause: str | None = None
+
+
+class Succeed(msgspec.Struct, frozen=True, tag_field="do", tag="succeed", kw_only=True):
+    """End a task well."""
+
+    arn: str
+    wait: int
+    output: Json
+
+
+class Fail(msgspec.Struct, frozen=True, tag_field="do", tag="fail", kw_only=True):
+    """End a task badly."""
+
+    arn: str
+    wait: int
+    error: str | None = None
+    cause: str | None = None
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag_field="do", tag="heartbeat"):
+    """A task is still being worked on."""
+
+    arn: str
+    wait: int
+
+
+Request: TypeAlias = ListExecutions | Describe | ReadJournal | ListTasks | Stop | Succeed | Fail | Heartbeat
+
+
+# ---- what they give ----------------------------------------------------------------------------------------------
+
+
+class OpenWait(msgspec.Struct, frozen=True, kw_only=True):
+    """An open wait as people see it. `state` is empty for the time limit of the execution itself."""
+
+    arn: str
+    wait: int
+    kind: WaitKind
+    state: str
+    since: float
+    due: float | None = None
+    heartbeat_due: float | None = None
+    resource: str | None = None
+    attempt: int = 0
+    token: str | None = None
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution with its data and its open waits."""
+
+    summary: Summary
+    waits: list[OpenWait]
+    input: Json
+    output: Json = None
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of a page. `last` says that no page follows."""
+
+    summary: Summary
+    last: bool
+
+
+class Control(ABC):
+    """What can be asked and ordered; here or through a socket, it is the same."""
+
+    @abstractmethod
+    def ask(self, request: Request) -> AsyncGenerator[Json]:
+        """The items of the reply, as plain data. Raises ApiError, StoreError."""
+
+    async def executions(self, request: ListExecutions) -> tuple[list[Summary], str | None]:
+        """A page of executions, and where the next one begins."""
+        page = [msgspec.convert(item, Listed) async for item in self.ask(request)]
+        return [each.summary for each in page], None if not page or page[-1].last else page[-1].summary.arn
+
+    async def describe(self, arn: str) -> Description:
+        """An execution. Raises ApiError ExecutionDoesNotExist."""
+        return msgspec.convert(await self._one(Describe(arn)), Description)
+
+    async def journal(self, arn: str) -> list[Entry]:
+        """All entries of an execution. Raises ApiError ExecutionDoesNotExist."""
+        return [msgspec.convert(item, Entry) async for item in self.ask(ReadJournal(arn))]
+
+    async def tasks(self, request: ListTasks) -> list[OpenWait]:
+        """Open callbacks and activities."""
+        return [msgspec.convert(item, OpenWait) async for item in self.ask(request)]
+
+    async def order(self, request: Stop | Succeed | Fail | Heartbeat) -> None:
+        """Have something done. Raises ApiError where it cannot be."""
+        await self._one(request)
+
+    async def _one(self, request: Request) -> Json:
+        items = [item async for item in self.ask(request)]
+        return items[0] if items else None
+
+
+# ---- in the process that has the engine --------------------------------------------------------------------------
+
+
+class EngineControl(Control):
+    """Answers from an engine of this process. `store` of the engine may be a view: then only that is seen."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._does: Mapping[type, Callable[[Any], AsyncIterator[Any]]] = {
+            ListExecutions: self._executions,
+            Describe: self._describe,
+            ReadJournal: self._journal,
+            ListTasks: self._tasks,
+            Stop: self._stop,
+            Succeed: self._succeed,
+            Fail: self._fail,
+            Heartbeat: self._heartbeat,
+        }
+
+    async def ask(self, request: Request) -> AsyncGenerator[Json]:
+        """The items of the reply."""
+        async for item in self._does[type(request)](request):
+            yield msgspec.to_builtins(item)
+
+    async def _executions(self, request: ListExecutions) -> AsyncIterator[Listed]:
+        try:
+            page = await self._engine.store.executions(
+                request.machine_arn, request.status, request.limit, request.after
+            )
+        except NotFound:
+            raise ApiError("InvalidToken", f"No page begins after {request.after}") from None
+        for summary in page.executions:
+            yield Listed(summary=summary, last=page.next is None)
+
+    async def _describe(self, request: Describe) -> AsyncIterator[Description]:
+        result = await self._engine.result(request.arn)
+        yield Description(
+            summary=result.summary,
+            waits=await self._open(request.arn),
+            input=result.input,
+            output=result.output,
+        )
+
+    async def _journal(self, request: ReadJournal) -> AsyncIterator[Entry]:
+        for entry in await self._engine.journal(request.arn):
+            yield entry
+
+    async def _tasks(self, request: ListTasks) -> AsyncIterator[OpenWait]:
+        left = request.limit
+        async for arn in self._running() if request.arn is None else _single(request.arn):
+            for wait in await self._open(arn, request.tokens):
+                if wait.kind in ("callback", "activity") and left:
+                    left -= 1
+                    yield wait
+            if not left:
+                return
+
+    async def _running(self) -> AsyncIterator[str]:
+        after: str | None = None
+        while True:
+            page = await self._engine.store.executions(None, "RUNNING", 1000, after)
+            for summary in page.executions:
+                yield summary.arn
+            if page.next is None:
+                return
+            after = page.next
+
+    async def _open(self, arn: str, tokens: bool = False) -> list[OpenWait]:
+        try:
+            rows = await self._engine.store.waits(arn)
+            states = state_names(await self._engine.store.journal(arn)) if rows else {}
+        except NotFound:
+            raise ApiError("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'") from None
+        return [
+            _open_wait(row, states.get(row.wait, ""), self._engine.token(arn, row.wait) if tokens else None)
+            for row in rows
+        ]
+
+    async def _stop(self, request: Stop) -> AsyncIterator[float]:
+        yield await self._engine.stop(request.arn, request.error, request.cause)
+
+    async def _succeed(self, request: Succeed) -> AsyncIterator[None]:
+        await self._engine.succeed_task(await self._answerable(request.arn, request.wait), request.output)
+        yield None
+
+    async def _fail(self, request: Fail) -> AsyncIterator[None]:
+        await self._engine.fail_task(await self._answerable(request.arn, request.wait), request.error, request.cause)
+        yield None
+
+    async def _heartbeat(self, request: Heartbeat) -> AsyncIterator[None]:
+        await self._engine.heartbeat_task(await self._answerable(request.arn, request.wait))
+        yield None
+
+    async def _answerable(self, arn: str, wait: int) -> str:
+        """The token of a task that may still be answered. A task of an activity is taken first."""
+        row = await self._engine.store.wait(arn, wait)
+        if row is None or row.kind not in ("callback", "activity"):
+            raise ApiError("TaskDoesNotExist", f"No task {wait} of {arn} is open")
+        # While no process held the store its time may have run out, and nobody was there to say so.
+        if row.moment is not None and row.moment <= self._engine.clock.now():
+            raise ApiError("TaskTimedOut", f"The time for task {wait} of {arn} has run out")
+        if row.kind == "activity" and await self._engine.take_task(row) is None:
+            raise ApiError("TaskDoesNotExist", f"A worker has just taken task {wait} of {arn}")
+        return self._engine.token(arn, wait)
+
+
+async def _single(arn: str) -> AsyncIterator[str]:
+    yield arn
+
+
+def _open_wait(row: WaitRow, state: str, token: str | None) -> OpenWait:
+    task = row.command if isinstance(row.command, RunTask) else None
+    answered = row.kind in ("callback", "activity")
+    return OpenWait(
+        arn=row.arn,
+        wait=row.wait,
+        kind=row.kind,
+        state=state,
+        since=row.created_at,
+        due=row.due,
+        heartbeat_due=row.heartbeat_due,
+        resource=task and task.resource,
+        attempt=task.attempt if task else 0,
+        token=token if answered else None,
+    )
+
+
+def state_names(journal: list[Entry]) -> dict[int, str]:
+    """By entry number, from 1: the state that the entry's scope was in; nothing for those before the first state."""
+    current: dict[tuple[int, ...], str] = {}
+    names: dict[int, str] = {}
+    for number, entry in enumerate(journal, 1):
+        if entry.type.endswith("StateEntered"):
+            current[entry.frame] = entry.details["name"]
+        if entry.frame in current and not entry.type.startswith("Execution"):
+            names[number] = current[entry.frame]
+    return names
+
+
+# ---- the socket --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _address(path: Path) -> Generator[str]:
+    """An address for the socket at a path. Longer paths than the kernel takes are reached through their open folder."""
+    if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        through = Path(f"/proc/self/fd/{folder}")
+        if not through.exists():
+            raise OSError(f"{path} is longer than the {_SOCKET_PATH_BYTES} bytes that a socket may have")
+        yield str(through / path.name)
+    finally:
+        os.close(folder)
+
+
+def _listening(path: Path) -> socket.socket:
+    """A socket at a path, for this user alone. Whoever calls holds the store, so one that is there is left over."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # The mode must be right from the first moment, and only the mask can make it so.
+        mask = os.umask(0o177)
+        try:
+            with _address(path) as address:
+                listener.bind(address)
+        finally:
+            os.umask(mask)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+@asynccontextmanager
+async def serve(control: Control, path: Path) -> AsyncGenerator[None]:
+    """Answer requests at a socket meanwhile. Raises OSError when there can be none at this path."""
+    open_connections: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        open_connections.add(task)
+        try:
+            await _Connection(control, reader, writer).run(welcome=len(open_connections) <= CONNECTIONS)
+        except (OSError, TimeoutError):
+            # The other side has gone, or is too slow to be waited for.
+            writer.transport.abort()
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            open_connections.discard(task)
+
+    listener = _listening(path)
+    async with AsyncExitStack() as stack:
+        stack.callback(path.unlink, missing_ok=True)
+        server = await asyncio.start_unix_server(connected, sock=listener, limit=REQUEST_BYTES)
+        try:
+            yield
+        finally:
+            server.close()
+            for task in open_connections:
+                task.cancel()
+            if open_connections:
+                await asyncio.wait(open_connections)
+
+
+class _Connection:
+    """One connection: requests are answered one after another."""
+
+    def __init__(self, control: Control, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._control, self._reader, self._writer = control, reader, writer
+
+    async def run(self, welcome: bool) -> None:
+        """Answer until the other side hangs up."""
+        refusal = None if welcome else "There are too many connections. Try again in a moment."
+        if not _same_user(self._writer.get_extra_info("socket")):
+            refusal = "Only the user who runs the executions may do this."
+        if refusal is not None:
+            await self._send(_error("AccessDeniedException", refusal))
+        else:
+            while line := await self._line():
+                await self._answer(line)
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+
+    async def _line(self) -> bytes:
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await self._reader.readline()
+        except ValueError:
+            await self._send(_error("ValidationException", f"A request has at most {REQUEST_BYTES} bytes."))
+            return b""
+
+    async def _answer(self, line: bytes) -> None:
+        try:
+            request = msgspec.convert(json.loads(line), Request)
+        except (ValueError, RecursionError) as error:
+            await self._send(_error("ValidationException", f"Not a request: {error}"))
+            return
+        try:
+            async with asyncio.timeout(SECONDS):
+                items = self._control.ask(request)
+                async for item in items:
+                    await self._send({"item": item})
+        except TimeoutError:
+            await self._send(_error("Unavailable", f"There was no answer within {SECONDS:.0f} seconds."))
+        except ApiError as error:
+            await self._send(_error(error.code, error.message))
+        except TreadleError as error:
+            await self._send(_error(type(error).__name__, str(error)))
+        else:
+            await self._send({"end": True})
+
+    async def _send(self, reply: dict[str, Json]) -> None:
+        self._writer.write(json.dumps(reply).encode() + b"\n")
+        async with asyncio.timeout(SECONDS):
+            await self._writer.drain()
+
+
+def _error(code: str, message: str) -> dict[str, Json]:
+    return {"error": {"code": code, "message": message}}
+
+
+def _same_user(connection: socket.socket) -> bool:
+    """Whether the other side is this user or root; where the system does not tell, the mode of the socket decides."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return True
+    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
+    return user in (os.getuid(), 0)
+
+
+# ---- in any other process ----------------------------------------------------------------------------------------
+
+_STORE_ERRORS: Final[dict[str, type[StoreError]]] = {
+    each.__name__: each for each in (Conflict, Corrupt, NotFound, Unavailable)
+}
+
+
+class RemoteControl(Control):
+    """Asks the process that listens at a socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def ask(self, request: Request) -> AsyncGenerator[Json]:
+        """The items of the reply."""
+        reader, writer = await self._connect()
+        try:
+            writer.write(json.dumps(msgspec.to_builtins(request)).encode() + b"\n")
+            while (reply := await self._reply(reader)).keys() == {"item"}:
+                yield reply["item"]
+        except OSError as error:
+            raise Unavailable(f"{self._path}: The process that runs the executions has gone. ({error})") from None
+        finally:
+            writer.transport.abort()
+        if "error" in reply:
+            code, message = reply["error"]["code"], reply["error"]["message"]
+            raise _STORE_ERRORS[code](message) if code in _STORE_ERRORS else ApiError(code, message)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        try:
+            with _address(self._path) as address:
+                async with asyncio.timeout(SECONDS):
+                    return await asyncio.open_unix_connection(address, limit=REPLY_BYTES)
+        except OSError as error:
+            raise Unavailable(
+                f"{self._path}: The process that holds the store does not answer: try again, or stop it. ({error})"
+            ) from None
+
+    async def _reply(self, reader: asyncio.StreamReader) -> dict[str, Json]:
+        try:
+            async with asyncio.timeout(2 * SECONDS):
+                line = await reader.readline()
+            reply: Json = json.loads(line)
+        except ValueError as error:
+            # Nothing at all, or too much.
+            raise ConnectionError(str(error)) from None
+        return cast("dict[str, Json]", reply)
