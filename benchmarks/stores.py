@@ -3,8 +3,8 @@
     python benchmarks/stores.py [--json] [--seconds S] [--folder FOLDER]
 
 `small` commits 5 entries and replaces an open wait, as a task that returns does; `large` commits 200 entries. "busy"
-does 200 microseconds of other work on the event loop between any two commits, as an engine does. The last rows flush one
-page at a time to the same disk: what no store can do better for one committer alone.
+does 200 microseconds of other work on the event loop between any two commits, as an engine does. The last row flushes
+one page at a time to the same disk, which is what limits one committer alone.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Pool(Generic[WorkerT]):
         if self._taken.total() < self._places:
             self._taken[name] += 1
             return None
-        waiter = _Waiter[WorkerT](name, asyncio.get_running_loop().create_future())
+        waiter: _Waiter[WorkerT] = _Waiter(name, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
         self._make_room()
         try:

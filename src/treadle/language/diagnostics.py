@@ -12,10 +12,10 @@ Severity = Literal["ERROR", "WARNING"]
 class Diagnostic:
     """One finding of lint.
 
-    `code` is AWS's own (`SCHEMA_VALIDATION_FAILED`, `INVALID_JSON_DESCRIPTION`) for whatever AWS refuses too, and one of
-    ours (see docs/reference/diagnostics.md) for warnings beyond AWS. `location` is a path into the definition
-    (`/States/Pay/Catch[0]/Next`), empty when the finding has no place. `line` and `column` count from 1 in the source text;
-    0 when unknown. `remedy` says what to do, in one sentence.
+    `code` is AWS's own (`SCHEMA_VALIDATION_FAILED`, `INVALID_JSON_DESCRIPTION`) for whatever AWS refuses too, and one
+    of ours (see docs/reference/diagnostics.md) for warnings beyond AWS. `location` is a path into the definition
+    (`/States/Pay/Catch[0]/Next`), empty when the finding has no place. `line` and `column` count from 1 in the source
+    text; 0 when unknown. `remedy` says what to do, in one sentence.
     """
 
     severity: Severity

@@ -23,12 +23,11 @@ def open_store(url: str) -> Store:
     """
     if url == "memory:":
         return MemoryStore()
-    if url.startswith("sqlite://"):
-        return SqliteStore(_file(unquote(urlsplit(url).path)))
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite" and parts.path and not parts.netloc:
+        return SqliteStore(_file("/" + unquote(parts.path).lstrip("/")))
     if "://" in url or not url:
-        raise StoreError(
-            f"No store is known for {url!r}: use memory:, sqlite:///path/to/file.db or the path of a folder."
-        )
+        raise StoreError(f"No store is known for {url!r}: use memory:, sqlite:///path/to/file.db or a folder's path.")
     return SqliteStore(_file(url))
 
 

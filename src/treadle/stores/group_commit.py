@@ -33,10 +33,17 @@ class _Outcome:
 
 
 class GroupCommit:
-    """A thread that does work in transactions on one connection. `rolled_back` is told when one came to nothing."""
+    """A thread that does work in transactions on one connection.
 
-    def __init__(self, connection: sqlite3.Connection, rolled_back: Callable[[], None]) -> None:
+    `check` is called before each of them and raises StoreError when there must be none; `rolled_back` is told when one
+    came to nothing.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, check: Callable[[], None], rolled_back: Callable[[], None]
+    ) -> None:
         self._connection = connection
+        self._check = check
         self._rolled_back = rolled_back
         self._queue: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
         self._entrance = threading.Lock()
@@ -86,12 +93,13 @@ class GroupCommit:
         except Exception as error:
             if len(works) == 1:
                 return [_Outcome(error=error)]
-            # One of them does not fit, or the disk is full: each on its own finds out for itself.
-            return [outcome for work in works for outcome in self._write([work])]
+        # One of them cannot be written, or the disk is full: each on its own finds out for itself.
+        return [outcome for work in works for outcome in self._write([work])]
 
     def _transaction(self, works: Sequence[Work]) -> list[_Outcome]:
         connection = self._connection
         try:
+            self._check()
             connection.execute("BEGIN IMMEDIATE")
             outcomes = [self._outcome(work) for work in works]
             connection.execute("COMMIT")

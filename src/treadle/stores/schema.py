@@ -71,25 +71,27 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
 
 def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:
     """Bring the schema up to date, in one transaction. Raises StoreError for a newer one or a foreign file."""
-    version = _pragma(connection, "user_version")
-    if version > len(migrations):
-        raise StoreError(
-            f"The store has schema {version}, this treadle knows schemas up to {len(migrations)}: "
-            "use the treadle that wrote it, or a newer one."
-        )
-    if version == 0 and connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
-        raise Corrupt("The file is a database, but not a store of treadle: give the store a file of its own.")
-    if version and _pragma(connection, "application_id") != APPLICATION_ID:
-        raise Corrupt("The file is a database, but not a store of treadle: give the store a file of its own.")
-    if version == len(migrations):
-        return
+    # Even where nothing is to be done this shows whether the file can be written at all.
     connection.execute("BEGIN IMMEDIATE")
     with connection:
-        for statements in migrations[version:]:
+        for statements in migrations[_version(connection, len(migrations)) :]:
             for statement in statements:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def _version(connection: sqlite3.Connection, newest: int) -> int:
+    version = _pragma(connection, "user_version")
+    empty = connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
+    if not empty and (version == 0 or _pragma(connection, "application_id") != APPLICATION_ID):
+        raise Corrupt("This is a database, but not a store of treadle: give the store a file of its own.")
+    if version > newest:
+        raise StoreError(
+            f"The store has schema {version}, this treadle knows schemas up to {newest}: "
+            "use the treadle that wrote it, or a newer one."
+        )
+    return version
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

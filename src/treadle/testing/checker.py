@@ -234,7 +234,7 @@ class _Check:
             self._visit(entry, scope)
         elif type in _CHILD_ENDS:
             self._child_end(entry, scope)
-        elif type in _RULES:
+        if type in _RULES:
             _RULES[type](entry, scope, self.states)
 
     def _shows_failed_task(self, entry: Entry, scope: _Scope) -> bool:
@@ -252,6 +252,9 @@ class _Check:
         assert (scope.state, scope.name) == (type, name), f"{type} {name} has not been entered"
         assert scope.phase not in _BUSY, f"a state is not left in phase {scope.phase}"
         assert not scope.live, "a state is not left while scopes run inside"
+        if type == "Map" and scope.phase == "running" and scope.length:
+            # Nothing tells of it when ItemSelector fails for the first item and that is caught.
+            assert scope.started < scope.length, "a Map that is through says so before it is left"
 
     def _abort(self, entry: Entry, scope: _Scope) -> None:
         assert scope.parent is not None, "the execution itself is stopped, not aborted"
@@ -328,15 +331,8 @@ class _Check:
     def _work(self, entry: Entry, scope: _Scope) -> None:
         type = entry.type
         if type in ("MapStateStarted", "ParallelStateStarted"):
-            assert not scope.live or scope.phase == _REDRIVEN, "what ran inside has ended"
             scope.forget_children()
             scope.length, scope.room = entry.details.get("length", 0), entry.id
-        elif type in ("MapStateSucceeded", "ParallelStateSucceeded"):
-            assert not scope.live, "what runs inside has ended"
-            # The children of a map run are executions of their own.
-            assert scope.won == scope.length or not scope.started, "every iteration has succeeded"
-        elif type in ("MapStateFailed", "ParallelStateFailed"):
-            assert not scope.live, "what is inside is aborted first"
         scope.phase = _WORK[type][2]
 
     def _end_child(self, entry: Entry, scope: _Scope) -> None:
@@ -407,8 +403,29 @@ def _succeeded(entry: Entry, scope: _Scope, states: _States) -> None:
     assert scope.state is None, f"state {scope.name} is still open"
 
 
+def _none_inside(entry: Entry, scope: _Scope, states: _States) -> None:
+    # A redrive that starts a Map or Parallel anew drops what had been inside.
+    assert not scope.live or scope.phase == _REDRIVEN, "what ran inside has ended"
+
+
+def _all_succeeded(entry: Entry, scope: _Scope, states: _States) -> None:
+    assert not scope.live, "what runs inside has ended"
+    # The children of a map run are executions of their own.
+    assert scope.won == scope.length or not scope.started, "every iteration has succeeded"
+
+
+def _state_failed(entry: Entry, scope: _Scope, states: _States) -> None:
+    assert not scope.live, "what is inside is aborted first"
+
+
 _RULES: Final[dict[str, Callable[[Entry, _Scope, _States], None]]] = {
     "MapIterationStarted": _iteration_started,
+    "MapStateStarted": _none_inside,
+    "ParallelStateStarted": _none_inside,
+    "MapStateSucceeded": _all_succeeded,
+    "ParallelStateSucceeded": _all_succeeded,
+    "MapStateFailed": _state_failed,
+    "ParallelStateFailed": _state_failed,
     "RetryScheduled": _retry,
     "TimerFired": _timer,
     "EvaluationFailed": _evaluation_failed,

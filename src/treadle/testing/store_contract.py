@@ -11,7 +11,7 @@ test framework. `pytest.register_assert_rewrite("treadle.testing.store_contract"
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
@@ -128,7 +128,7 @@ def wait_of(
 
 
 @asynccontextmanager
-async def opened(make: Make) -> AsyncIterator[Store]:
+async def opened(make: Make) -> AsyncGenerator[Store]:
     """A store, open as long as the context lasts."""
     store = make()
     await store.open()

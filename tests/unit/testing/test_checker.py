@@ -229,7 +229,7 @@ BENT: list[tuple[str, str, Bend, str]] = [
         "an iteration is named by its index",
     ),
     ("an iteration that ends in a state", "map", drop("TaskStateExited"), "is still open"),
-    ("a Map left while it runs", "map", drop("MapStateSucceeded"), ""),
+    ("a Map left while it runs", "map", drop("MapStateSucceeded"), "a Map that is through says so"),
     ("an iteration that ends twice", "map", repeat("MapIterationSucceeded"), "no such scope is running"),
     ("a Map without a start", "map", drop("MapStateStarted"), "the Map has started"),
     ("a failure without its siblings' end", "failed map", drop("MapIterationAborted"), "is aborted first"),
@@ -252,7 +252,7 @@ BENT: list[tuple[str, str, Bend, str]] = [
         "a branch that ends twice",
         "parallel",
         repeat("BranchSucceeded"),
-        "no such scope is running",
+        "a scope has one state at least",
     ),
     ("a branch that ends unseen", "parallel", drop("BranchSucceeded"), "what runs inside has ended"),
     (

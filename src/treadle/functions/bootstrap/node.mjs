@@ -12,6 +12,7 @@ import { format, types } from 'node:util';
 
 const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(':');
 const agent = new Agent({ keepAlive: true });
+const require = createRequire(import.meta.url);
 
 let requestId;
 // What an error that nobody caught ends: the start first, then each invocation.
@@ -101,7 +102,6 @@ async function load(handler) {
 
 async function importModule(file, module) {
   try {
-    const require = createRequire(file);
     const asModule = (name) => import(pathToFileURL(name));
     const scripts = inModulePackage(file) ? asModule : require;
     for (const [suffix, loader] of [['', require], ['.js', scripts], ['.mjs', asModule], ['.cjs', require]]) {

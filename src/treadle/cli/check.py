@@ -1,0 +1,78 @@
+"""Whether everything that a definition calls is there, before anything runs.
+
+Owns one rule per kind of resource. What is only known at run time (a function's name that comes from the input) is left
+to run time. Neighbour: session.py, which puts together what is asked for here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from treadle.cli.inputs import MachineFolder, Source
+from treadle.cli.mock import Script
+from treadle.cli.problems import Problem
+from treadle.functions import Functions
+from treadle.integrations.lambda_ import function_name
+from treadle.language.lints.outline import State, outline
+from treadle.language.resources import Resource, parse_resource
+from treadle.language.scope import Json
+
+
+def check(
+    source: Source, script: Script, functions: Functions | None, machines: MachineFolder, folder: str | None
+) -> None:
+    """Raise a Problem with a line for every Task that nothing here would serve."""
+    findings: list[str] = []
+    for state in outline(source.definition.root, source.machine.type).every_state():
+        resource = parse_resource(str(state.fields.get("Resource"))) if state.type == "Task" else None
+        if resource is None or script.answers(state.name, resource):
+            continue
+        for what, remedy in _missing(state, resource, functions, machines, folder):
+            findings.append(f"{source.place(state.path)}: the state '{state.name}' {what}: {remedy}.")
+    if findings:
+        raise Problem("\n".join(findings))
+
+
+def _missing(
+    state: State, resource: Resource, functions: Functions | None, machines: MachineFolder, folder: str | None
+) -> Iterator[tuple[str, str]]:
+    mocked = "or answer for it with --mock"
+    match resource.kind, resource.service:
+        case "activity", _:
+            return
+        case _, "lambda":
+            name = _function(state, resource)
+            called = f"calls the function '{name}'" if name else "calls a function"
+            if functions is None:
+                yield called, f"name the folder of the functions with --functions {mocked}"
+            elif name and name not in functions.names():
+                known = ", ".join(sorted(functions.names())) or "none"
+                yield f"{called}, which is not in {folder} ({known} there)", f"add {name}.py {mocked}"
+        case _, "states":
+            arn = _argument(state, "StateMachineArn")
+            if arn and machines.find(arn) is None:
+                name = arn.rpartition(":")[2]
+                yield (
+                    f"starts the state machine '{name}'",
+                    f"put {name}.asl.json beside the definition, name its folder with --machines {mocked}",
+                )
+        case _:
+            # The script knows the plain name as well as the ARN.
+            named = f"{resource.service}:{resource.name}"
+            waits = ' ({"never": true} lets it wait for an answer)' if resource.pattern == "waitForTaskToken" else ""
+            yield f"calls {named}, which nothing here serves", f"answer for '{state.name}' or '{named}' with --mock{waits}"
+
+
+def _function(state: State, resource: Resource) -> str | None:
+    """The name of the function, where the definition has it."""
+    if resource.kind == "lambda":
+        return function_name(resource.arn)
+    named = _argument(state, "FunctionName")
+    return function_name(named) if named else None
+
+
+def _argument(state: State, name: str) -> str | None:
+    given: Json = state.fields.get("Arguments" if state.language == "JSONata" else "Parameters")
+    value = given.get(name) if isinstance(given, dict) else None
+    # In JSONata, what is computed stands between {% and %}.
+    return value if isinstance(value, str) and not value.startswith("{%") else None

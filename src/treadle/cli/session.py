@@ -1,0 +1,175 @@
+"""A store, and an engine at work on one execution and its nested ones.
+
+Owns putting together what a command needs: the store, the functions, the mock, the clock, the socket for others. The
+engine sees only the execution it is for (`runtime.family`): whatever else the store holds belongs to other definitions
+and other functions, and waits for its own command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from treadle.cli.check import check
+from treadle.cli.inputs import MachineFolder, Source, read_answers
+from treadle.cli.mock import Answers, Script, scripted
+from treadle.cli.problems import Problem
+from treadle.functions import Functions, InProcessFunctions, ProcessFunctions, discover
+from treadle.integrations.lambda_ import LambdaIntegration
+from treadle.integrations.states import StatesIntegration
+from treadle.language.compile import compile_definition
+from treadle.machine.journal import Entry
+from treadle.runtime.clock import RealClock, VirtualClock
+from treadle.runtime.control import EngineControl, serve
+from treadle.runtime.engine import Engine
+from treadle.runtime.family import Family
+from treadle.runtime.ports import Clock, Commit, Integration, Store, Summary
+from treadle.stores import MemoryStore, SqliteStore, open_store
+
+DEFAULT_STORE: Final = ".treadle"
+_RECORD: Final = "run:"
+
+log = logging.getLogger("treadle.cli")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the options say about the world around an execution."""
+
+    functions: str | None = None
+    mock: str | None = None
+    machines: str | None = None
+    virtual: bool = False
+    seed: str | None = None
+
+
+# ---- stores ------------------------------------------------------------------------------------------------------
+
+
+def socket_path(store: SqliteStore) -> Path:
+    """Where the process that holds a store listens."""
+    return store.path.with_name(f"{store.path.name}.sock")
+
+
+def existing_store(url: str) -> Store:
+    """The store at a URL, which must be there. Raises Problem, StoreError."""
+    store = open_store(url)
+    if isinstance(store, SqliteStore) and not store.path.exists():
+        raise Problem(f"{url}: there is no store here: name another one with --store, or begin one with `treadle run`.")
+    return store
+
+
+@asynccontextmanager
+async def opened(store: Store) -> AsyncGenerator[Store]:
+    """The store, open meanwhile."""
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def record_command(store: Store, arn: str, command: str) -> None:
+    """Keep how an execution was run, for who wants it to go on; the first time counts."""
+    await store.setting(_RECORD + arn, command)
+
+
+async def recorded_command(store: Store, arn: str) -> str:
+    """How an execution was run."""
+    return await store.setting(_RECORD + arn, "treadle run DEFINITION --name " + arn.rpartition(":")[2])
+
+
+# ---- at work -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """An execution that a process before this one has worked on, and its nested ones: summaries and journals."""
+
+    executions: tuple[tuple[Summary, list[Entry]], ...] = ()
+
+    @property
+    def last(self) -> float | None:
+        """When something last happened."""
+        return max((journal[-1].at for _, journal in self.executions), default=None)
+
+
+async def before(store: Store, arn: str) -> Before:
+    """What there is of an execution and its nested ones."""
+    family = Family(store)
+    family.add(arn)
+    return Before(
+        tuple([(each, await store.journal(each.arn)) async for each in store.every() if await family.has(each.arn)])
+    )
+
+
+@asynccontextmanager
+async def at_work(
+    store: Store, setup: Setup, source: Source, arn: str, past: Before, clock: Clock, commits: asyncio.Queue[Commit]
+) -> AsyncGenerator[Engine]:
+    """An engine at work on one execution. What it commits goes into the queue."""
+    engine: Engine
+    machines = MachineFolder(Path(setup.machines) if setup.machines else None, [source])
+    script = Script(read_answers(setup.mock) if setup.mock else {})
+    async with AsyncExitStack() as stack:
+        functions = _functions(setup)
+        if functions is not None:
+            stack.push_async_callback(functions.close)
+        check(source, script, functions, machines, setup.functions)
+
+        table: dict[str, Integration] = {"states": StatesIntegration(lambda: engine, machines)}
+        if functions is not None:
+            table["lambda"] = LambdaIntegration(functions)
+        answers = Answers(script, lambda: engine)
+
+        def watch(commit: Commit) -> None:
+            commits.put_nowait(commit)
+            for row in commit.opened:
+                answers.opened(row)
+
+        family = Family(store, watch)
+        family.add(arn)
+        for summary, journal in past.executions:
+            plan = compile_definition(await store.definition(summary.definition))
+            script.recall(summary.arn, journal, plan)
+        if setup.seed is not None and isinstance(store, MemoryStore):
+            # Task tokens are part of what a run may show, and here they guard nothing.
+            await store.setting("token-key", hashlib.sha256(setup.seed.encode()).hexdigest())
+
+        engine = Engine(family.view, scripted(script, lambda: engine, table), clock=clock, seed=setup.seed)
+        await stack.enter_async_context(engine)
+        for summary, _ in past.executions:
+            for row in await store.waits(summary.arn):
+                answers.opened(row)
+        if isinstance(store, SqliteStore) and isinstance(clock, RealClock):
+            await stack.enter_async_context(_served(engine, store))
+        yield engine
+
+
+@asynccontextmanager
+async def _served(engine: Engine, store: SqliteStore) -> AsyncGenerator[None]:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(serve(EngineControl(engine), socket_path(store)))
+        except OSError as error:
+            # Executions run all the same; only nobody can ask from another process.
+            log.warning("other commands cannot reach this process: %s: %s", socket_path(store), error)
+        yield
+
+
+def _functions(setup: Setup) -> Functions | None:
+    if setup.functions is None:
+        return None
+    found = discover(Path(setup.functions))
+    return InProcessFunctions(found) if setup.virtual else ProcessFunctions(found.values())
+
+
+def clock_of(setup: Setup, start: float) -> Clock:
+    """The clock for an execution; a virtual one begins at `start`."""
+    return VirtualClock(start) if setup.virtual else RealClock()

@@ -1,0 +1,177 @@
+"""What is read from a SQLite store: each query with the rows that it gives.
+
+Owns all SELECTs that give something to a caller. Must never look at rows that it does not give: the conditions of
+partial indexes come from schema.py, and a test counts the steps. Neighbours: steps.py, which wrote the rows; sqlite.py.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from typing import Any, Final, TypeVar
+
+from treadle.errors import Corrupt, NotFound
+from treadle.machine.journal import Entry
+from treadle.runtime.ports import Page, Summary, WaitRow
+from treadle.stores.encoding import unseal
+from treadle.stores.schema import CALLBACKS, CALLS, OFFERED
+from treadle.stores.steps import COMMANDS, command_place, entries_place
+
+T = TypeVar("T")
+
+_WAITS: Final = """
+    SELECT arn, wait, kind, topic, created_at, due, heartbeat_due, command
+    FROM waits JOIN executions ON executions.id = waits.execution
+"""
+
+
+def summary(connection: sqlite3.Connection, arn: str) -> Summary:
+    """The summary of an execution. Raises NotFound, Corrupt."""
+    (blob,) = _execution(connection, "summary", arn)
+    return _summary(arn, blob)
+
+
+def journal(connection: sqlite3.Connection, arn: str) -> list[Entry]:
+    """All entries of an execution. Raises NotFound, Corrupt."""
+    # One statement, so that length and rows belong to the same moment.
+    rows = connection.execute(
+        "SELECT length, journal.rowid, first, count, entries"
+        " FROM executions LEFT JOIN journal ON journal.execution = executions.id WHERE arn = ? ORDER BY first",
+        (arn,),
+    ).fetchall()
+    if not rows:
+        raise NotFound(f"There is no execution {arn}")
+    entries: list[Entry] = []
+    for _, row, first, count, blob in rows:
+        if row is None:
+            break
+        what = f"row {row} of the journal of {arn} (entry {first}, {count} in all)"
+        if first != len(entries):
+            raise Corrupt(f"The store lacks entry {len(entries)} of {arn}: next comes {what}")
+        entries += _unsealed(list[Entry], blob, entries_place(arn, first), what)
+        if len(entries) != first + count:
+            raise Corrupt(f"The store holds {what} damaged: there are {len(entries) - first}")
+    if len(entries) != rows[0][0]:
+        raise Corrupt(f"The store lacks the end of {arn}: there are {len(entries)} entries of {rows[0][0]}")
+    return entries
+
+
+def executions(
+    connection: sqlite3.Connection, machine_arn: str | None, status: str | None, limit: int, after: str | None
+) -> Page:
+    """Executions, the newest first: those that started last, or were committed last at the same moment."""
+    conditions: dict[str, tuple[Any, ...]] = {}
+    if machine_arn is not None:
+        conditions["machine = (SELECT id FROM machines WHERE arn = ?)"] = (machine_arn,)
+    if status is not None:
+        conditions["status = ?"] = (status,)
+    if after is not None:
+        conditions["(started_at, id) < (?, ?)"] = _execution(connection, "started_at, id", after)
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    rows = connection.execute(
+        f"SELECT arn, summary FROM executions {where} ORDER BY started_at DESC, id DESC LIMIT ?",
+        (*(value for values in conditions.values() for value in values), limit + 1),
+    ).fetchall()
+    summaries = [_summary(*row) for row in rows[:limit]]
+    return Page(summaries, summaries[-1].arn if len(rows) > limit else None)
+
+
+def every(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, Summary]]:
+    """Executions in the order of their keys, with their keys."""
+    rows = connection.execute(
+        "SELECT id, arn, summary FROM executions WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
+    ).fetchall()
+    return [(key, _summary(arn, blob)) for key, arn, blob in rows]
+
+
+def waits(connection: sqlite3.Connection, arn: str) -> list[WaitRow]:
+    """The open waits of an execution, in the order of their numbers. Raises NotFound."""
+    return _rows(connection, "WHERE execution = ? ORDER BY wait", *_execution(connection, "id", arn))
+
+
+def wait(connection: sqlite3.Connection, arn: str, wait: int) -> WaitRow | None:
+    """One open wait; None when it is not open."""
+    return next(iter(_rows(connection, "WHERE arn = ? AND wait = ?", arn, wait)), None)
+
+
+def due(
+    connection: sqlite3.Connection, before: float, limit: int, after: tuple[float, str, int] | None
+) -> list[WaitRow]:
+    """Open waits whose moment is at or before `before`, the earliest first."""
+    last = (-math.inf, 0, 0) if after is None else (after[0], *_execution(connection, "id", after[1]), after[2])
+    where = "WHERE moment <= ? AND (moment, execution, wait) > (?, ?, ?) ORDER BY moment, execution, wait LIMIT ?"
+    return _rows(connection, where, before, *last, limit)
+
+
+def calls(connection: sqlite3.Connection, limit: int, after: tuple[str, int] | None) -> list[WaitRow]:
+    """Open waits that a host must take up again, those of the oldest execution first."""
+    return _page(connection, CALLS, limit, after)
+
+
+def callbacks(connection: sqlite3.Connection, limit: int, after: tuple[str, int] | None) -> list[WaitRow]:
+    """Open waits for people to answer, those of the oldest execution first."""
+    return _page(connection, CALLBACKS, limit, after)
+
+
+def activities(connection: sqlite3.Connection, topic: str, limit: int) -> list[WaitRow]:
+    """Open waits for this topic that nobody has taken yet, the oldest first."""
+    where = f"WHERE {OFFERED} AND topic = ? ORDER BY created_at, execution, wait LIMIT ?"
+    return _rows(connection, where, topic, limit)
+
+
+def definition(connection: sqlite3.Connection, digest: str) -> str:
+    """The text of a definition. Raises NotFound, Corrupt."""
+    row = connection.execute("SELECT text FROM definitions WHERE digest = ?", (digest,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no definition {digest}")
+    return _unsealed(str, row[0], digest, f"the definition {digest}")
+
+
+def _execution(connection: sqlite3.Connection, columns: str, arn: str) -> tuple[Any, ...]:
+    row = connection.execute(f"SELECT {columns} FROM executions WHERE arn = ?", (arn,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no execution {arn}")
+    return row
+
+
+def _page(connection: sqlite3.Connection, condition: str, limit: int, after: tuple[str, int] | None) -> list[WaitRow]:
+    last = (0, 0) if after is None else (*_execution(connection, "id", after[0]), after[1])
+    where = f"WHERE {condition} AND (execution, wait) > (?, ?) ORDER BY execution, wait LIMIT ?"
+    return _rows(connection, where, *last, limit)
+
+
+def _rows(connection: sqlite3.Connection, where: str, *values: Any) -> list[WaitRow]:
+    return [_row(*row) for row in connection.execute(_WAITS + where, values)]
+
+
+def _row(
+    arn: str,
+    wait: int,
+    kind: Any,
+    topic: str | None,
+    created_at: float,
+    due: float | None,
+    heartbeat_due: float | None,
+    command: bytes,
+) -> WaitRow:
+    return WaitRow(
+        arn=arn,
+        wait=wait,
+        kind=kind,
+        command=_unsealed(COMMANDS[kind], command, command_place(arn, wait), f"wait {wait} of {arn}"),
+        due=due,
+        heartbeat_due=heartbeat_due,
+        topic=topic,
+        created_at=created_at,
+    )
+
+
+def _summary(arn: str, blob: bytes) -> Summary:
+    return _unsealed(Summary, blob, arn, f"the summary of {arn}")
+
+
+def _unsealed(type_: type[T], blob: bytes, place: str, what: str) -> T:
+    try:
+        return unseal(type_, blob, place)
+    except ValueError as error:
+        raise Corrupt(f"The store holds {what} damaged: {error}") from error

@@ -1,0 +1,46 @@
+"""A process to be killed: it commits to many executions at once and prints what was acknowledged.
+
+    python committing.py FILE EXECUTIONS
+
+Each line is an execution and the length of its journal that was acknowledged. Every commit has two entries, closes the
+wait of the commit before and opens its own, so that what is half there can be told. Goes on where the store stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from treadle.errors import NotFound
+from treadle.runtime.ports import Store
+from treadle.stores import open_store
+from treadle.testing.store_contract import arn_of, commit_of, wait_of
+
+PER_COMMIT = 2
+
+
+async def commit_for_ever(store: Store, execution: str) -> None:
+    try:
+        length = (await store.summary(arn_of(execution))).length
+    except NotFound:
+        length = 0
+    while True:
+        opened = [wait_of(execution, length // PER_COMMIT + 1, "call", float(length))]
+        closed = [length // PER_COMMIT]
+        await store.commit(commit_of(execution, length, PER_COMMIT, opened, closed, value=execution * 100))
+        length += PER_COMMIT
+        os.write(sys.stdout.fileno(), f"{execution} {length}\n".encode())
+
+
+async def main(file: str, executions: int) -> None:
+    os.write(sys.stdout.fileno(), b"opening\n")
+    store = open_store(file)
+    await store.open()
+    async with asyncio.TaskGroup() as group:
+        for number in range(executions):
+            group.create_task(commit_for_ever(store, str(number)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
