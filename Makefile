@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PEERS := .venv-bench/.installed
 PYTEST := $(BIN)/python -m pytest
 IN_PARALLEL := -n 2 --dist worksteal
 
@@ -41,7 +42,7 @@ docs: $(INSTALLED) ## links in the documentation resolve and its code runs
 demo: $(INSTALLED) ## a workflow, step by step
 	$(BIN)/python examples/demo.py
 
-bench: $(INSTALLED) ## transitions per second, as one table
+bench: $(INSTALLED) $(PEERS) ## how fast treadle is beside its peers, as one table
 	$(BIN)/python benchmarks/run.py
 
 format: $(INSTALLED) ## write the format that lint asks for
@@ -50,11 +51,15 @@ format: $(INSTALLED) ## write the format that lint asks for
 
 # The lock holds hashes alone: an index address or a local path would tie it to one machine.
 # Pins stay where they are unless pyproject.toml moves them; `make lock UPGRADE=--upgrade` takes the newest.
-lock: $(INSTALLED) ## write requirements/dev.lock from pyproject.toml
+lock: $(INSTALLED) ## write the lock files from pyproject.toml and requirements/bench.in
 	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet $(UPGRADE) --extra dev --build-deps-for editable \
 	  --allow-unsafe --generate-hashes --strip-extras \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 	  --output-file requirements/dev.lock pyproject.toml
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet $(UPGRADE) \
+	  --allow-unsafe --generate-hashes --strip-extras \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --output-file requirements/bench.lock requirements/bench.in
 
 # The build backend is in the lock too, so the second installation fetches nothing.
 $(INSTALLED): requirements/dev.lock pyproject.toml
@@ -62,4 +67,10 @@ $(INSTALLED): requirements/dev.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation -e .
+	@touch $@
+
+# What treadle is measured beside has an environment of its own, so that nothing of it can creep into treadle's.
+$(PEERS): requirements/bench.lock
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --require-hashes -r requirements/bench.lock
 	@touch $@

@@ -27,8 +27,8 @@ PER_COMMIT = 2
 
 
 @contextmanager
-def committing(path: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, str(COMMITTING), str(path), str(EXECUTIONS)]
+def committing(path: Path, commits: int = 1_000_000) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, str(COMMITTING), str(path), str(EXECUTIONS), str(commits)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -78,7 +78,7 @@ def test_what_was_acknowledged_outlives_a_kill_at_any_moment(tmp_path: Path) -> 
     chance = random.Random()
     for kill in range(KILLS):
         # Some are killed while the store is opened and what the one before had left is recovered.
-        acknowledged = killed_after(path, 1 if kill % 10 == 9 else chance.randint(2, 1500))
+        acknowledged = killed_after(path, 1 if kill % 10 == 9 else chance.randint(2, 600))
         kept = lengths(path)
         assert all(kept[execution] >= length for execution, length in acknowledged.items())
     assert len(kept) == EXECUTIONS
@@ -86,22 +86,23 @@ def test_what_was_acknowledged_outlives_a_kill_at_any_moment(tmp_path: Path) -> 
 
 def test_a_log_torn_anywhere_leaves_whole_commits(tmp_path: Path) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    with committing(whole / "treadle.db") as process:
-        for number, _ in enumerate(lines_of(process)):
-            if number == 500:
-                process.kill()
+    # So few that the log has not yet been carried over into the database: it is all there is.
+    with committing(whole / "treadle.db", commits=5) as process:
+        lines = lines_of(process)
+        for _ in range(1 + 5 * EXECUTIONS):
+            next(lines)
     log = (whole / "treadle.db-wal").read_bytes()
     chance = random.Random()
-    found: list[int] = []
+    found: set[int] = set()
     for _ in range(TEARS):
         shutil.copytree(whole, torn)
         # As a power cut leaves it: what was not flushed is missing, or something else.
         cut = chance.randint(0, len(log))
         rest = chance.choice((b"", bytes(len(log) - cut), chance.randbytes(len(log) - cut)))
         (torn / "treadle.db-wal").write_bytes(log[:cut] + rest)
-        found.append(sum(lengths(torn / "treadle.db").values()))
+        found.add(sum(lengths(torn / "treadle.db").values()))
         shutil.rmtree(torn)
-    assert len(set(found)) > 10
+    assert len(found) > 1
 
 
 def test_another_process_is_locked_out_until_the_first_one_dies(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class Program:
 @st.composite
 def lucks(draw: Draw) -> bytes:
     """What happens to a program, as bytes for a world to draw from; the simplest is that all goes well."""
-    return random.Random(draw(st.integers(0, 2**32))).randbytes(draw(st.sampled_from((400, 40, 4, 0))))
+    return random.Random(draw(st.integers(0, 2**32))).randbytes(draw(st.sampled_from((0, 40, 400, 400, 400))))
 
 
 @st.composite
@@ -193,7 +193,7 @@ RESOURCES = (
 def _task(draw: Draw, place: _Place) -> State:
     resource = draw(st.sampled_from(RESOURCES))
     state: State = {"Type": "Task", "Resource": resource, **place.onward}
-    if _chance(draw, 30):
+    if _chance(draw, 50):
         state["TimeoutSeconds"] = draw(st.integers(2, 9))
     if _chance(draw, 20):
         state["HeartbeatSeconds"] = 1
@@ -255,7 +255,7 @@ def _map(draw: Draw, place: _Place) -> State:
         state["ItemsPath"] = "$.missing" if _chance(draw, 5) else "$$.Execution.Input.items"
         state |= _one_of(draw, _SELECTORS, _FAILING_SELECTORS)
         state |= _one_of(draw, ({}, {"ResultPath": None}, {"Assign": {f"{place.variable}.$": "$"}}))
-    if _chance(draw, 10):
+    if _chance(draw, 20):
         config = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
         state["ItemProcessor"]["ProcessorConfig"] = config
         if _chance(draw, 20) and "QueryLanguage" not in state:

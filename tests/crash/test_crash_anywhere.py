@@ -162,7 +162,7 @@ class World:
             case StartTimer(number, at):
                 return TimerDue(number), max(now, at)
             case StartMapRun(wait=number):
-                failed = self.draw(3) == 2
+                failed = self.draw(2) == 1
                 return MapRunClosed(number, None if failed else [1], "States.ItemReaderFailed" if failed else None), now
             case RunTask():
                 return self.task(wait, now)
@@ -170,13 +170,13 @@ class World:
     def task(self, task: RunTask, now: float) -> tuple[Event, float]:
         number = task.wait
         if task.phase == "scheduled":
-            gone = self.draw(12) == 11
+            gone = self.draw(6) == 5
             return TaskErred(number, "Gone", None, "schedule") if gone else TaskPickedUp(number, "w"), now
         if task.phase == "started" and not self.at_once(task):
             if self.draw(8) == 7:
                 return TaskErred(number, "Refused", "no", "submit"), now
             return JobAccepted(number, {"job": number}), now
-        if task.phase == "started" and self.draw(12) == 11:
+        if task.phase == "started" and self.draw(8) == 7:
             return TaskErred(number, "Refused", "no", ("schedule", "start")[self.draw(2)]), now
         match self.draw(9):
             case 4 | 5:
@@ -224,7 +224,7 @@ def live(host: Host, luck: bytes, first: Event) -> Script:
         else:
             assert not host.outbox, "nothing is waited for after the end"
             redriven = sum(isinstance(event, RedriveRequested) for event, _ in script)
-            if host.execution.status == "SUCCEEDED" or redriven == MOST_REDRIVES or world.draw(4) != 3:
+            if host.execution.status == "SUCCEEDED" or redriven == MOST_REDRIVES or world.draw(2) == 0:
                 return script
             now += 1
             happen(RedriveRequested())

@@ -266,7 +266,7 @@ def a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 Make = Callable[[FunctionSpec], ProcessFunctions | InProcessFunctions]
 
 MODES: dict[str, Make] = {
-    "processes": lambda spec: ProcessFunctions([spec], surroundings=HOME),
+    "processes": lambda spec: ProcessFunctions({"fn": spec}, surroundings=HOME),
     "in process": lambda spec: InProcessFunctions({spec.name: spec}, surroundings=HOME),
 }
 

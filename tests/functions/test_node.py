@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from serving import serving
 
 from treadle import functions
-from treadle.functions import CannotStart, ProcessFunctions, Surroundings
+from treadle.functions import CannotStart, Surroundings
 
 RUNTIME = Path(functions.__file__).parent / "bootstrap" / "node.mjs"
 
@@ -207,7 +208,7 @@ def test_a_node_function_behaves_as_on_lambda(case: Case, write: Any, run: Any) 
     spec = write(case.code, file=case.file, **case.settings)
 
     async def scenario() -> Any:
-        async with ProcessFunctions([spec]) as running:
+        async with serving([spec]) as running:
             event = json.dumps(case.event).encode()
             context = '{"custom": {"k": "é"}}'.encode()
             return await running.invoke("fn", event, trace_id="Root=1-2-3", client_context=context)
@@ -231,7 +232,7 @@ def test_a_package_may_say_that_its_scripts_are_modules(write: Any, run: Any, tm
     (tmp_path / "package.json").write_text('{"type": "module"}')
 
     async def scenario() -> Any:
-        async with ProcessFunctions([write("export const handler = async () => 1", file="fn.js")]) as running:
+        async with serving([write("export const handler = async () => 1", file="fn.js")]) as running:
             return await running.invoke("fn", b"{}")
 
     assert run(scenario()).payload == b"1"
@@ -241,7 +242,7 @@ def test_a_node_process_stays_warm_and_keeps_its_logs_apart(write: Any, run: Any
     code = "let calls = 0; export const handler = async (event) => { console.log(event); return ++calls; }"
 
     async def scenario() -> None:
-        async with ProcessFunctions([write(code, file="fn.mjs")]) as running:
+        async with serving([write(code, file="fn.mjs")]) as running:
             answers = [await running.invoke("fn", b"%d" % number) for number in range(3)]
             assert [each.payload for each in answers] == [b"1", b"2", b"3"]
             for number, each in enumerate(answers):
@@ -254,7 +255,7 @@ def test_a_process_that_reports_an_error_and_ends_serves_nobody_else(write: Any,
     code = "export const handler = (event) => { if (event) setTimeout(() => { throw new Error('x'); }, 0); }"
 
     async def scenario() -> None:
-        async with ProcessFunctions([write(code, file="fn.mjs")], processes=1) as running:
+        async with serving([write(code, file="fn.mjs")], processes=1) as running:
             answers = await asyncio.gather(*(running.invoke("fn", b"%d" % (n % 2)) for n in range(6)))
             assert [each.error for each in answers] == [None, "Unhandled"] * 3
 
@@ -270,7 +271,7 @@ def test_the_second_sdk_keeps_to_the_endpoint(write: Any, run: Any) -> None:
 
     async def scenario() -> Any:
         surroundings = Surroundings(environment={"AWS_ENDPOINT_URL": "http://127.0.0.1:8083"})
-        async with ProcessFunctions([write(code, file="fn.js")], surroundings=surroundings) as running:
+        async with serving([write(code, file="fn.js")], surroundings=surroundings) as running:
             return await running.invoke("fn", b"{}")
 
     assert json.loads(run(scenario()).payload) == {"endpoint": "http://127.0.0.1:8083", "s3ForcePathStyle": True}
@@ -288,7 +289,7 @@ def test_host_prefixes_of_the_sdks_lead_to_the_endpoint(endpoint: str, name: str
 
     async def scenario() -> Any:
         surroundings = Surroundings(environment={"AWS_ENDPOINT_URL": endpoint})
-        async with ProcessFunctions([write(code, file="fn.mjs")], surroundings=surroundings) as running:
+        async with serving([write(code, file="fn.mjs")], surroundings=surroundings) as running:
             return await running.invoke("fn", b"{}")
 
     assert run(scenario()).payload == b'"127.0.0.1"'
@@ -300,7 +301,7 @@ def test_without_node_the_error_says_what_to_install(
     monkeypatch.setenv("PATH", str(tmp_path))
 
     async def scenario() -> None:
-        async with ProcessFunctions([write("", file="fn.mjs")]) as running:
+        async with serving([write("", file="fn.mjs")]) as running:
             with pytest.raises(CannotStart, match=r"'fn' needs Node.js \(nodejs20.x\).*Install Node.js 18 or newer"):
                 await running.invoke("fn", b"{}")
 

@@ -28,7 +28,7 @@ from treadle.functions import FunctionSpec, ProcessFunctions
 
 async def main(folder):
     spec = FunctionSpec("fn", "fn.handler", folder, "python3.11", timeout=600)
-    functions = ProcessFunctions([spec])
+    functions = ProcessFunctions({"fn": spec})
     told = folder / "told"
     os.mkfifo(told)
     idle, idle_too = await asyncio.gather(functions.invoke("fn", b"0"), functions.invoke("fn", b"0"))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from serving import serving
 
 from treadle.functions import (
     CannotStart,
@@ -17,7 +18,6 @@ from treadle.functions import (
     FunctionNotFound,
     FunctionsClosed,
     FunctionSpec,
-    ProcessFunctions,
     RequestTooLarge,
 )
 from treadle.functions.contract import REQUEST_LIMIT
@@ -67,7 +67,7 @@ def test_a_process_that_dies_is_an_exit_error_and_is_replaced(
     spec = write(f"import os\ndef handler(event, context):\n    if event: {ending}\n    return 'well'")
 
     async def scenario() -> None:
-        async with ProcessFunctions([spec]) as functions:
+        async with serving([spec]) as functions:
             invoked = await functions.invoke("fn", b"1")
             message = f"RequestId: {invoked.request_id} Error: Runtime exited {way_out}"
             assert json.loads(invoked.payload) == {"errorType": "Runtime.ExitError", "errorMessage": message}
@@ -86,7 +86,7 @@ def test_a_function_that_uses_too_much_memory_is_killed(write: Write, run: Run) 
     """
 
     async def scenario() -> None:
-        async with ProcessFunctions([write(code, timeout=15)]) as functions:
+        async with serving([write(code, timeout=15)]) as functions:
             invoked = await functions.invoke("fn", b"{}")
             message = f"RequestId: {invoked.request_id} Error: Runtime exited with error: signal: killed"
             assert error_of(invoked.payload) == ("Runtime.OutOfMemory", message)
@@ -104,7 +104,7 @@ def test_memory_of_what_a_handler_starts_counts(write: Write, run: Run) -> None:
     """
 
     async def scenario() -> None:
-        async with ProcessFunctions([write(code, timeout=15)]) as functions:
+        async with serving([write(code, timeout=15)]) as functions:
             assert error_of((await functions.invoke("fn", b"{}")).payload)[0] == "Runtime.OutOfMemory"
 
     run(scenario())
@@ -120,7 +120,7 @@ def test_a_time_limit_kills_what_the_handler_started_too(write: Write, run: Run,
     """
 
     async def scenario() -> int:
-        async with ProcessFunctions([write(code, timeout=0.5)]) as functions:
+        async with serving([write(code, timeout=0.5)]) as functions:
             invoked = await functions.invoke("fn", b"{}")
             assert error_of(invoked.payload)[0] == "Sandbox.Timedout"
             return int(invoked.log.split()[0])
@@ -131,7 +131,7 @@ def test_a_time_limit_kills_what_the_handler_started_too(write: Write, run: Run,
 def test_a_start_that_takes_too_long_is_timed_out(write: Write, run: Run) -> None:
     async def scenario() -> None:
         spec = write("import threading\nthreading.Event().wait()", init_timeout=0.3)
-        async with ProcessFunctions([spec]) as functions:
+        async with serving([spec]) as functions:
             invoked = await functions.invoke("fn", b"{}")
             message = f"RequestId: {invoked.request_id} Error: Task timed out after 0.30 seconds"
             assert error_of(invoked.payload) == ("Sandbox.Timedout", message)
@@ -141,7 +141,7 @@ def test_a_start_that_takes_too_long_is_timed_out(write: Write, run: Run) -> Non
 
 def test_a_payload_of_6_mb_goes_there_and_back(write: Write, run: Run) -> None:
     async def scenario() -> None:
-        async with ProcessFunctions([write(ECHO)]) as functions:
+        async with serving([write(ECHO)]) as functions:
             payload = b'"' + b"x" * (REQUEST_LIMIT - 2) + b'"'
             assert (await functions.invoke("fn", payload)).payload == payload
             with pytest.raises(RequestTooLarge, match="6291457 byte payload is too large"):
@@ -154,7 +154,7 @@ def test_a_process_survives_a_result_that_was_too_large(write: Write, run: Run) 
     spec = write("import os\ndef handler(event, context):\n    print(os.getpid())\n    return 'x' * event")
 
     async def scenario() -> None:
-        async with ProcessFunctions([spec]) as functions:
+        async with serving([spec]) as functions:
             too_large = await functions.invoke("fn", b"7000000")
             assert too_large.error == "Unhandled"
             assert (await functions.invoke("fn", b"1")).log == too_large.log
@@ -180,7 +180,7 @@ def test_a_handler_has_none_of_our_files_and_nothing_to_read(write: Write, run: 
         os.set_inheritable(held.fileno(), True)
 
         async def scenario() -> list[Any]:
-            async with ProcessFunctions([write(code)]) as functions:
+            async with serving([write(code)]) as functions:
                 return json.loads((await functions.invoke("fn", b"{}")).payload)
 
         stdin, files = run(scenario())
@@ -193,7 +193,7 @@ def test_a_handler_has_none_of_our_files_and_nothing_to_read(write: Write, run: 
 
 def test_the_process_used_last_is_used_next(write: Write, run: Run) -> None:
     async def scenario() -> None:
-        async with ProcessFunctions([write(PID)]) as functions:
+        async with serving([write(PID)]) as functions:
             together = await asyncio.gather(*(functions.invoke("fn", b"{}") for _ in range(3)))
             assert len({each.payload for each in together}) == 3
             one_by_one = [(await functions.invoke("fn", b"{}")).payload for _ in range(5)]
@@ -204,7 +204,7 @@ def test_the_process_used_last_is_used_next(write: Write, run: Run) -> None:
 
 def test_an_idle_process_that_died_is_replaced(write: Write, run: Run) -> None:
     async def scenario() -> None:
-        async with ProcessFunctions([write(PID)]) as functions:
+        async with serving([write(PID)]) as functions:
             first = int((await functions.invoke("fn", b"{}")).payload)
             # Noticed before the next invocation, that one goes to another process; while it is on its way, it fails.
             os.kill(first, signal.SIGKILL)
@@ -217,7 +217,7 @@ def test_an_idle_process_that_died_is_replaced(write: Write, run: Run) -> None:
 
 def test_an_idle_process_is_let_go_after_a_while(write: Write, run: Run, ends: Any) -> None:
     async def scenario() -> int:
-        async with ProcessFunctions([write(PID)], idle_seconds=0.05) as functions:
+        async with serving([write(PID)], idle_seconds=0.05) as functions:
             process = int((await functions.invoke("fn", b"{}")).payload)
             assert await asyncio.to_thread(ends, process)
             return process != int((await functions.invoke("fn", b"{}")).payload)
@@ -227,7 +227,7 @@ def test_an_idle_process_is_let_go_after_a_while(write: Write, run: Run, ends: A
 
 def test_a_function_that_is_put_again_runs_its_new_code(write: Write, run: Run) -> None:
     async def scenario() -> None:
-        async with ProcessFunctions([write("def handler(event, context): return 1")]) as functions:
+        async with serving([write("def handler(event, context): return 1")]) as functions:
             assert (await functions.invoke("fn", b"{}")).payload == b"1"
             functions.put(write("def handler(event, context): return 22"))
             assert (await functions.invoke("fn", b"{}")).payload == b"22"
@@ -245,7 +245,7 @@ def test_a_function_that_is_put_again_runs_its_new_code(write: Write, run: Run) 
 
 def test_200_invocations_at_once_are_all_answered(write: Write, run: Run) -> None:
     async def scenario() -> None:
-        async with ProcessFunctions([write(PID + " and [event, os.getpid()]")], processes=4) as functions:
+        async with serving([write(PID + " and [event, os.getpid()]")], processes=4) as functions:
             answers = await asyncio.gather(*(functions.invoke("fn", b"%d" % number) for number in range(200)))
         pairs = [json.loads(each.payload) for each in answers]
         assert [number for number, _ in pairs] == list(range(200))
@@ -257,7 +257,7 @@ def test_200_invocations_at_once_are_all_answered(write: Write, run: Run) -> Non
 def test_a_function_gets_the_place_of_another_one_that_is_idle(write: Write, run: Run) -> None:
     async def scenario() -> None:
         specs = [write(PID, name=name) for name in ("one", "two")]
-        async with ProcessFunctions(specs, processes=1) as functions:
+        async with serving(specs, processes=1) as functions:
             names = ["one", "two"] * 3
             answers = await asyncio.gather(*(functions.invoke(name, b"{}") for name in names))
             assert [each.error for each in answers] == [None] * 6
@@ -267,7 +267,7 @@ def test_a_function_gets_the_place_of_another_one_that_is_idle(write: Write, run
 
 def test_an_invocation_beyond_the_bound_is_refused(write: Write, run: Run, tmp_path: Any) -> None:
     async def scenario() -> None:
-        async with ProcessFunctions([write(FOREVER)], concurrency=1) as functions:
+        async with serving([write(FOREVER)], concurrency=1) as functions:
             event = json.dumps({"tell": str(tmp_path / "told")}).encode()
             running = asyncio.create_task(functions.invoke("fn", event))
             await told(tmp_path / "told")
@@ -287,7 +287,7 @@ def test_a_cancelled_invocation_ends_its_process_and_frees_the_place(
 ) -> None:
     async def scenario() -> int:
         specs = [write(FOREVER, timeout=60), write(ECHO, name="echo", file="echo.py")]
-        async with ProcessFunctions(specs, processes=1) as functions:
+        async with serving(specs, processes=1) as functions:
             event = json.dumps({"tell": str(tmp_path / "told")}).encode()
             running = asyncio.create_task(functions.invoke("fn", event))
             waiting = asyncio.create_task(functions.invoke("fn", event))
@@ -311,7 +311,7 @@ def test_a_start_that_is_cancelled_leaves_no_process(write: Write, run: Run, tmp
         os.rename({str(tmp_path / "new")!r}, {str(tmp_path / "told")!r})
         threading.Event().wait()
         """
-        async with ProcessFunctions([write(code)]) as functions:
+        async with serving([write(code)]) as functions:
             starting = asyncio.create_task(functions.invoke("fn", b"{}"))
             process = await told(tmp_path / "told")
             starting.cancel()
@@ -327,7 +327,7 @@ def test_closing_ends_every_process_and_says_so_to_those_who_wait(
 ) -> None:
     async def scenario() -> list[int]:
         specs = [write(FOREVER, timeout=60), write(PID, name="idle", file="idle.py")]
-        functions = ProcessFunctions(specs, processes=2)
+        functions = serving(specs, processes=2)
         idle = int((await functions.invoke("idle", b"{}")).payload)
         event = json.dumps({"tell": str(tmp_path / "told")}).encode()
         running = asyncio.create_task(functions.invoke("fn", event))
@@ -348,7 +348,7 @@ def test_closing_ends_every_process_and_says_so_to_those_who_wait(
 def test_a_folder_that_is_gone_is_an_error_of_the_caller(write: Write, run: Run, tmp_path: Any) -> None:
     async def scenario() -> None:
         spec = FunctionSpec("fn", "fn.handler", tmp_path / "gone", "python3.11")
-        async with ProcessFunctions([spec], processes=1) as functions:
+        async with serving([spec], processes=1) as functions:
             for _ in range(2):
                 with pytest.raises(CannotStart, match=r"'fn' cannot be started.*gone"):
                     await functions.invoke("fn", b"{}")

@@ -6,24 +6,39 @@ to run time. Neighbour: session.py, which puts together what is asked for here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
 from treadle.cli.inputs import MachineFolder, Source
 from treadle.cli.mock import Script
 from treadle.cli.problems import Problem
 from treadle.functions import Functions
 from treadle.integrations.lambda_ import function_name
-from treadle.language.lints.outline import State, outline
+from treadle.language.lints.outline import Scope, State, outline
 from treadle.language.resources import Resource, parse_resource
 from treadle.language.scope import Json
+from treadle.language.values import is_object
+from treadle.machine.journal import Entry, FramePath
 
 
 def check(
-    source: Source, script: Script, functions: Functions | None, machines: MachineFolder, folder: str | None
+    source: Source,
+    script: Script,
+    functions: Functions | None,
+    machines: MachineFolder,
+    folder: str | None,
+    standing: Collection[str] | None = None,
 ) -> None:
-    """Raise a Problem with a line for every Task that nothing here would serve."""
+    """Raise a Problem with a line for every Task that nothing here would serve.
+
+    For an execution that is under way, `standing` has the states that it is in: only what may follow is looked at.
+    """
     findings: list[str] = []
-    for state in outline(source.definition.root, source.machine.type).every_state():
+    machine = outline(source.definition.root, source.machine.type)
+    ahead = None if standing is None else _ahead(machine, standing)
+    for state in machine.every_state():
+        if ahead is not None and state.name not in ahead:
+            continue
         resource = parse_resource(str(state.fields.get("Resource"))) if state.type == "Task" else None
         if resource is None or script.answers(state.name, resource):
             continue
@@ -31,6 +46,37 @@ def check(
             findings.append(f"{source.place(state.path)}: the state '{state.name}' {what}: {remedy}.")
     if findings:
         raise Problem("\n".join(findings))
+
+
+def standing_in(journal: Iterable[Entry]) -> set[str]:
+    """The states that an execution is in, by its journal."""
+    current: dict[FramePath, str] = {}
+    for entry in journal:
+        if entry.type.endswith("StateEntered"):
+            current[entry.frame] = entry.details["name"]
+        elif entry.type in _LEFT or entry.type.endswith("StateExited"):
+            inner = len(entry.frame) + (entry.type not in _LEFT)
+            for path in [path for path in current if len(path) >= inner and path[: len(entry.frame)] == entry.frame]:
+                del current[path]
+    return set(current.values())
+
+
+_LEFT: Final = ("BranchSucceeded", "MapIterationSucceeded")
+
+
+def _ahead(machine: Scope, standing: Collection[str]) -> set[str]:
+    """The states that an execution may still come to, those it is in included."""
+    states = {state.name: state for state in machine.every_state()}
+    found: set[str] = set()
+    todo = [name for name in standing if name in states]
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            state = states[name]
+            todo += [target for _, target in state.targets() if target in states]
+            todo += [inner.name for scope in state.scopes for inner in scope.every_state()]
+    return found
 
 
 def _missing(
@@ -60,7 +106,10 @@ def _missing(
             # The script knows the plain name as well as the ARN.
             named = f"{resource.service}:{resource.name}"
             waits = ' ({"never": true} lets it wait for an answer)' if resource.pattern == "waitForTaskToken" else ""
-            yield f"calls {named}, which nothing here serves", f"answer for '{state.name}' or '{named}' with --mock{waits}"
+            yield (
+                f"calls {named}, which nothing here serves",
+                f"answer for '{state.name}' or '{named}' with --mock{waits}",
+            )
 
 
 def _function(state: State, resource: Resource) -> str | None:
@@ -73,6 +122,6 @@ def _function(state: State, resource: Resource) -> str | None:
 
 def _argument(state: State, name: str) -> str | None:
     given: Json = state.fields.get("Arguments" if state.language == "JSONata" else "Parameters")
-    value = given.get(name) if isinstance(given, dict) else None
+    value = given.get(name) if is_object(given) else None
     # In JSONata, what is computed stands between {% and %}.
     return value if isinstance(value, str) and not value.startswith("{%") else None

@@ -53,9 +53,7 @@ class Display:
         """What stands below the lines meanwhile: nothing, unless this is a terminal."""
         if self._quiet or not self._out.is_terminal:
             return nullcontext()
-        return Region(
-            console=self._out, get_renderable=self._standing, refresh_per_second=_PER_SECOND, transient=True
-        )
+        return Region(console=self._out, get_renderable=self._standing, refresh_per_second=_PER_SECOND, transient=True)
 
     def _way(self, arn: str) -> Way:
         if arn not in self._ways:
@@ -108,9 +106,7 @@ def _signals() -> Generator[asyncio.Future[int]]:
             loop.remove_signal_handler(each)
 
 
-async def follow(
-    engine: Engine, arn: str, display: Display, commits: asyncio.Queue[Commit]
-) -> Summary:
+async def follow(engine: Engine, arn: str, display: Display, commits: asyncio.Queue[Commit]) -> Summary:
     """Show what is committed until the execution ends. Raises Interrupted, StandsStill."""
 
     async def show() -> None:
@@ -136,5 +132,3 @@ async def follow(
         if signalled.done():
             raise Interrupted(128 + signalled.result())
         raise StandsStill
-
-

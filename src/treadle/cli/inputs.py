@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from treadle.cli.problems import Problem
 from treadle.errors import StatesError
@@ -21,6 +21,7 @@ from treadle.language.diagnostics import Diagnostic
 from treadle.language.lint import lint
 from treadle.language.plan import Plan
 from treadle.language.scope import Json
+from treadle.language.values import is_array, is_object
 from treadle.runtime.machines import StateMachine
 
 WorkflowType = Literal["STANDARD", "EXPRESS"]
@@ -190,29 +191,29 @@ def read_answers(path: str) -> dict[str, list[dict[str, Json]]]:
         line, column = definition.place(where)
         return Problem(f"{path}:{line}:{column}: {message}")
 
-    root: Any = definition.root
-    if not isinstance(root, dict):
+    root: Json = definition.root
+    if not is_object(root):
         raise wrong((), "answers are an object: by state or resource, a list of answers.")
     found: dict[str, list[dict[str, Json]]] = {}
     for name, written in root.items():
-        answers = written if isinstance(written, list) else [written]
+        answers = written if is_array(written) else [written]
         if not answers:
             raise wrong((name,), f"'{name}' has no answer: give one, such as {{\"return\": {{}}}}.")
         for index, answer in enumerate(answers):
-            here = (name, index) if isinstance(written, list) else (name,)
+            here = (name, index) if is_array(written) else (name,)
             if fault := _fault(answer):
                 raise wrong(here, f"{fault} in the answers of '{name}'.")
         found[name] = answers
     return found
 
 
-def _fault(answer: Any) -> str | None:
-    if not isinstance(answer, dict) or not any(form in answer for form in _FORMS):
+def _fault(answer: Json) -> str | None:
+    if not is_object(answer) or not any(form in answer for form in _FORMS):
         return 'an answer is {"return": value}, {"error": name, "cause": text} or {"never": true}; it is something else'
-    unknown = set[str](answer) - _MEMBERS
+    unknown = answer.keys() - _MEMBERS
     if unknown:
         return f"an answer has no '{min(unknown)}' ({', '.join(sorted(_MEMBERS))} are known)"
-    after: Any = answer.get("after", 0)
+    after: Json = answer.get("after", 0)
     if isinstance(after, bool) or not isinstance(after, int | float) or after < 0:
         return "'after' is a number of seconds; it is not"
     return None

@@ -178,8 +178,6 @@ class Answers:
             log.info("the answer for %s of %s came too late", row.wait, row.arn)
 
 
-def scripted(
-    script: Script, engine: Callable[[], Engine], others: Mapping[str, Integration]
-) -> dict[str, Scripted]:
+def scripted(script: Script, engine: Callable[[], Engine], others: Mapping[str, Integration]) -> dict[str, Scripted]:
     """The table of integrations with the script before each of them."""
     return {name: Scripted(script, engine, others.get(name)) for name in {*KINDS, *others}}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import click
 
@@ -30,9 +30,7 @@ BROKEN_PIPE: Final = 141
 class Problem(click.ClickException):
     """Something that the caller can put right."""
 
-    def __init__(self, message: str, status: int = USAGE) -> None:
-        super().__init__(message)
-        self.exit_code = status
+    exit_code = USAGE
 
 
 _REMEDIES: Final = {
@@ -82,4 +80,4 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return _first(cast("BaseExceptionGroup[BaseException]", error)) if isinstance(error, BaseExceptionGroup) else error

@@ -122,13 +122,14 @@ class Way:
             del self.visits[inner.frame]
         variables: dict[str, Json] = entry.details.get("assignedVariables", {})
         assigned = "".join(f" {clean(name)}={short(json_text(value), 60)}" for name, value in variables.items())
-        name = f"{clean(visit.name)} {_place(entry.frame)} " if entry.frame else ""
         if visit.type == "Choice" and entry.note.get("next"):
-            yield self._line(entry.at, entry.frame, " └ ", Text(f"goes to {clean(entry.note['next'])}{assigned}", "dim"))
+            yield self._line(
+                entry.at, entry.frame, " └ ", Text(f"goes to {clean(entry.note['next'])}{assigned}", "dim")
+            )
         elif visit.type not in _AT_ONCE or assigned:
             took = f" after {lasting(entry.at - visit.since)}" if visit.type not in _AT_ONCE else ""
             done = Text("done", "green")
-            yield self._line(entry.at, entry.frame, f" └ {name}", done, took, Text(assigned, "dim"))
+            yield self._line(entry.at, entry.frame, f" └ {_who(visit)}", done, took, Text(assigned, "dim"))
 
     def _retry(self, entry: Entry) -> Text:
         visit = self.visits[entry.frame]
@@ -136,14 +137,15 @@ class Way:
         self.waiting[self.length] = entry.frame
         self.timers[self.length] = f"retry {visit.retries}"
         after = lasting(max(0.0, entry.note["at"] - entry.at))
-        return self._line(entry.at, entry.frame, " ├ ", Text(f"retry {visit.retries}", "yellow"), f" in {after}")
+        retry = Text(f"retry {visit.retries}", "yellow")
+        return self._line(entry.at, entry.frame, f" ├ {_who(visit)}", retry, f" in {after}")
 
     def _went_wrong(self, entry: Entry) -> Text:
         word, style = next(_LOUD[end] for end in _BAD if entry.type.endswith(end))
         error, cause = entry.details.get("error"), entry.details.get("cause")
         told = ": ".join(short(each) for each in (error, cause) if isinstance(each, str) and each)
-        name = f"{clean(self.visits[entry.frame].name)} {_place(entry.frame)} " if entry.frame else ""
-        return self._line(entry.at, entry.frame, f" ├ {name}", Text(word, style), f" {told}" if told else "")
+        who = _who(self.visits[entry.frame])
+        return self._line(entry.at, entry.frame, f" ├ {who}", Text(word, style), f" {told}" if told else "")
 
     # ---- waits ---------------------------------------------------------------------------------------------------
 
@@ -153,17 +155,19 @@ class Way:
         if frame is None or visit is None:
             return
         until = f" until {moment(row.due)}" if row.due is not None else ""
+        who = _who(visit)
         visit.until = row.due
         match row.command:
             case StartTimer():
                 visit.waiting = self.timers.get(row.wait, "waits")
                 if visit.waiting == "waits":
-                    yield self._line(self.now, frame, " ├ ", Text(f"waits{until}", "dim"))
+                    yield self._line(self.now, frame, f" ├ {who}", Text(f"waits{until}", "dim"))
             case RunTask(resource=resource) as task:
                 what = _WAITS_FOR[row.kind].format(clean(resource))
                 visit.waiting = what
                 if row.kind != "call":
-                    yield self._line(self.now, frame, " ├ ", Text(f"waits for {what}{until}{_beats(task)}", "yellow"))
+                    told = Text(f"waits for {what}{until}{_beats(task)}", "yellow")
+                    yield self._line(self.now, frame, f" ├ {who}", told)
                 if row.kind in ("callback", "activity"):
                     hint = self.hint(row.arn, row.wait, visit.name, bool(frame))
                     yield self._line(self.now, frame, " ├ ", Text(hint, "dim"))
@@ -198,6 +202,11 @@ _WAITS_FOR: Final = {
 
 def _beats(task: RunTask) -> str:
     return f", a heartbeat every {lasting(task.heartbeat)}" if task.heartbeat is not None else ""
+
+
+def _who(visit: Visit) -> str:
+    """Whose line it is, where several are open side by side."""
+    return f"{clean(visit.name)} {_place(visit.frame)} " if visit.frame else ""
 
 
 def _place(frame: FramePath) -> str:

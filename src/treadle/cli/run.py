@@ -2,96 +2,160 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import random
+import re
 import secrets
-import shlex
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
-from rich.console import Console
 
+from treadle.cli import options
 from treadle.cli.app import command
-from treadle.cli.follow import Display, Interrupted, StandsStill, follow
+from treadle.cli.check import standing_in
+from treadle.cli.drive import MEMORY, Drive, describe, drive, go_on_command
 from treadle.cli.inputs import Source, WorkflowType, either, read_definition, source_of
-from treadle.cli.problems import FAILED, OK, Problem, run_async
-from treadle.cli.session import (
-    DEFAULT_STORE,
-    Before,
-    Setup,
-    at_work,
-    before,
-    clock_of,
-    opened,
-    record_command,
-)
-from treadle.cli.show import clean, console, json_text, lasting, short, status_text, write, write_json
+from treadle.cli.problems import Problem, run_async
+from treadle.cli.session import DEFAULT_STORE, Before, Record, Setup, before, opened, record
+from treadle.cli.show import console, moment, write
 from treadle.errors import NotFound
 from treadle.language.scope import Json
-from treadle.machine.journal import Entry, history
-from treadle.machine.journal import json_text as compact
-from treadle.runtime.clock import VirtualClock
+from treadle.machine.execution import recover
+from treadle.machine.journal import json_text
 from treadle.runtime.engine import Engine, Result, execution_arn
-from treadle.runtime.ports import Commit, Store, Summary
-from treadle.stores import MemoryStore, open_store
-from treadle.testing.world import START
+from treadle.runtime.express import LONGEST_SECONDS
+from treadle.runtime.ports import Store, Summary
+from treadle.stores import open_store
 
-MEMORY: Final = "memory:"
+# AWS 'StartExecution', name.
+_NAME: Final = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
+_AHEAD: Final = 60.0
+"""Seconds that an execution may be ahead of this machine's clock before virtual time must be the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What `run`, `redrive` and `fork` have in common: bring one execution to its end in a store.
+@command(example="treadle run orders.asl.json --input '{\"order\": 7}' --mock answers.yaml --name order-7")
+@click.argument("definition")
+@click.option("--input", "given", metavar="JSON", help="The input. [default: {}]")
+@click.option("--input-file", metavar="FILE", help="A file with the input; - for the standard input.")
+@options.world
+@click.option(
+    "--store",
+    "url",
+    envvar=options.STORE_VARIABLE,
+    show_envvar=True,
+    metavar="URL",
+    help="Where the execution is kept: the path of a folder or file, sqlite:///path/to/file.db, or memory:. "
+    f"[default: {DEFAULT_STORE}; memory: in virtual time and for EXPRESS]",
+)
+@click.option("--name", metavar="NAME", help="The execution's name. [default: a new one]")
+@click.option("--virtual-time", is_flag=True, help="No waiting: time jumps to the next thing that happens.")
+@click.option("--seed", metavar="TEXT", help="Fix what is random: two runs in virtual time are then the same.")
+@options.workflow_type
+@options.as_json
+def run(
+    definition: str,
+    given: str | None,
+    input_file: str | None,
+    functions: str | None,
+    mock: str | None,
+    machines: str | None,
+    url: str | None,
+    name: str | None,
+    virtual_time: bool,
+    seed: str | None,
+    kind: WorkflowType,
+    as_json: bool,
+) -> int:
+    """Run one execution of DEFINITION to its end, and show each step.
 
-    `begin` has the engine start or go on; `resumed` is what the reader is told when there is something before.
+    With the name of an execution that is in the store, that one goes on where it stopped. The exit status is 0 when it
+    succeeds, 1 when it fails, times out or is stopped, 2 when the command or the definition is wrong, 3 when the store
+    stands in the way.
     """
-
-    source: Source
-    setup: Setup
-    arn: str
-    url: str
-    as_json: bool
-    go_on: str
-
-
-def describe(result: Result, journal: list[Entry], as_json: bool, out: Console) -> int:
-    """Show how an execution ended; gives the exit status."""
-    summary = result.summary
-    if as_json:
-        write_json(document(result, journal))
-    else:
-        took = lasting((summary.stopped_at or summary.started_at) - summary.started_at)
-        told = ": ".join(short(each, 2000) for each in (summary.error, summary.cause) if each)
-        line = status_text(summary.status)
-        line.append(f" {told}" if told else "")
-        line.append(f" after {took}, {journal[-1].id} events", "dim")
-        write(line, out)
-        if summary.status == "SUCCEEDED":
-            click.echo(json_text(result.output))
-    return OK if summary.status == "SUCCEEDED" else FAILED
+    fleeting = virtual_time or kind == "EXPRESS"
+    url = url or (MEMORY if fleeting else DEFAULT_STORE)
+    if kind == "EXPRESS" and url != MEMORY:
+        raise Problem("--store: Express executions are kept nowhere. Leave --store out, or run it as STANDARD.")
+    source = read_definition(definition, kind)
+    if name is not None and not _NAME.fullmatch(name):
+        raise Problem(f"--name: '{name}' is no name: 1 to 80 characters without blanks and signs such as : / * are.")
+    folder = machines if machines is not None or definition == "-" else str(Path(definition).parent)
+    setup = Setup(functions, mock, folder, virtual_time, seed)
+    value = either("--input", given, "--input-file", input_file)
+    name = name or _new_name(source.machine.name, seed)
+    shown = Setup(functions, mock, machines, virtual_time, seed)
+    task = Drive(
+        source=source,
+        setup=setup,
+        arn=_arn(source, name, seed),
+        url=url,
+        as_json=as_json,
+        go_on=go_on_command(definition, name, url, shown),
+    )
+    return run_async(_run(task, name, value))
 
 
-def document(result: Result, journal: list[Entry]) -> dict[str, Json]:
-    """An execution as JSON: the names are those of AWS's DescribeExecution, data is parsed, times are seconds."""
-    summary = result.summary
-    told: dict[str, Json] = {
-        "executionArn": summary.arn,
-        "stateMachineArn": summary.machine_arn,
-        "name": summary.name,
-        "status": summary.status,
-        "startDate": summary.started_at,
-        "stopDate": summary.stopped_at,
-        "input": result.input,
-    }
-    if summary.status == "SUCCEEDED":
-        told["output"] = result.output
-    told |= {name: value for name, value in (("error", summary.error), ("cause", summary.cause)) if value is not None}
-    if summary.redrives:
-        told["redriveCount"] = summary.redrives
-    told["history"] = history(journal)
-    return told
+def _new_name(machine: str, seed: str | None) -> str:
+    bits = random.Random(seed).getrandbits(32) if seed is not None else secrets.randbits(32)
+    return f"{machine[:60]}-{bits:08x}"
+
+
+def _arn(source: Source, name: str, seed: str | None) -> str:
+    if source.machine.type == "STANDARD":
+        return execution_arn(source.machine.arn, name)
+    # AWS: names of Express executions may repeat, so the ARN ends with an identifier of its own.
+    return f"{source.machine.arn.replace(':stateMachine:', ':express:', 1)}:{_new_name(name, seed)}"
+
+
+async def _run(task: Drive, name: str, value: Json | None) -> int:
+    async with opened(open_store(task.url)) as store:
+        try:
+            summary = await store.summary(task.arn)
+        except NotFound:
+            return await _start(task, store, name, {} if value is None else value[0])
+        _same_input(summary, value)
+        return await _go_on(task, store, summary)
+
+
+async def _start(task: Drive, store: Store, name: str, value: Json) -> int:
+    longest = None if task.source.machine.type == "STANDARD" else LONGEST_SECONDS
+
+    async def begin(engine: Engine) -> None:
+        if task.url != MEMORY:
+            await record(store, task.arn, Record(task.source.path, task.go_on))
+        await engine.start(task.source.machine, value, name, arn=task.arn, longest=longest)
+
+    kept = "in memory only" if task.url == MEMORY else f"in {task.url}"
+    return await drive(task, store, f"Execution {name} of {task.source.machine.name}, kept {kept}", Before(), begin)
+
+
+async def _go_on(task: Drive, store: Store, summary: Summary) -> int:
+    text = await store.definition(summary.definition)
+    source = source_of(task.source.path, text, "STANDARD", summary.machine_arn)
+    if summary.status != "RUNNING":
+        out = console(err=True)
+        journal = await store.journal(summary.arn)
+        execution = recover(source.plan, journal)
+        write(f"Execution {summary.name} ended before, at {moment(summary.stopped_at)}:", out)
+        return describe(Result(summary, execution.input, execution.output), journal, task.as_json, out)
+    past = await before(store, summary.arn)
+    if not task.setup.virtual and past.last is not None and past.last > time.time() + _AHEAD:
+        raise Problem(f"{summary.name} is at {moment(past.last)}: it ran in virtual time. Go on with --virtual-time.")
+    news = f"Execution {summary.name} goes on where it stopped, after {summary.length} entries of its journal"
+    if summary.definition != task.source.machine.digest:
+        news += f", with the definition that it was started with ({task.source.path} has changed since)"
+    return await drive(
+        replace(task, source=source), store, news, past, standing=standing_in(await store.journal(summary.arn))
+    )
+
+
+def _same_input(summary: Summary, value: Json | None) -> None:
+    """A command with another input means another execution."""
+    if value is None:
+        return
+    digest = hashlib.sha256(json_text(value[0]).encode("utf-8", "surrogatepass")).hexdigest()
+    if digest != summary.input_digest:
+        raise Problem(f"--input: the execution {summary.name} exists with another input. Choose another --name.")

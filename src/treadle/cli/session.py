@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from treadle.cli.check import check
 from treadle.cli.inputs import MachineFolder, Source, read_answers
@@ -75,14 +77,23 @@ async def opened(store: Store) -> AsyncGenerator[Store]:
         await store.close()
 
 
-async def record_command(store: Store, arn: str, command: str) -> None:
-    """Keep how an execution was run, for who wants it to go on; the first time counts."""
-    await store.setting(_RECORD + arn, command)
+class Record(msgspec.Struct, frozen=True):
+    """How an execution was run, for who wants it to go on."""
+
+    definition: str
+    command: str
 
 
-async def recorded_command(store: Store, arn: str) -> str:
-    """How an execution was run."""
-    return await store.setting(_RECORD + arn, "treadle run DEFINITION --name " + arn.rpartition(":")[2])
+async def record(store: Store, arn: str, made: Record) -> Record:
+    """Keep how an execution was run; the first time counts, and is what this gives."""
+    kept = await store.setting(_RECORD + arn, msgspec.json.encode(made).decode())
+    return msgspec.json.decode(kept, type=Record)
+
+
+async def recorded(store: Store, summary: Summary) -> Record:
+    """How an execution was run, as far as that is known."""
+    name = f"{summary.machine_arn.rpartition(':')[2]}.asl.json"
+    return await record(store, summary.arn, Record(name, f"treadle run {name} --name {summary.name}"))
 
 
 # ---- at work -----------------------------------------------------------------------------------------------------
@@ -109,23 +120,39 @@ async def before(store: Store, arn: str) -> Before:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """What an execution calls."""
+
+    script: Script
+    functions: Functions | None
+    machines: MachineFolder
+
+
+def world_of(setup: Setup, source: Source, standing: Collection[str] | None) -> World:
+    """What the options name, with everything in it that may be called. Raises Problem, InvalidFunctions.
+
+    `standing` has the states that an execution under way is in.
+    """
+    machines = MachineFolder(Path(setup.machines) if setup.machines else None, [source])
+    script = Script(read_answers(setup.mock) if setup.mock else {})
+    functions = _functions(setup)
+    check(source, script, functions, machines, setup.functions, standing)
+    return World(script, functions, machines)
+
+
 @asynccontextmanager
 async def at_work(
-    store: Store, setup: Setup, source: Source, arn: str, past: Before, clock: Clock, commits: asyncio.Queue[Commit]
+    store: Store, world: World, arn: str, past: Before, clock: Clock, seed: str | None, commits: asyncio.Queue[Commit]
 ) -> AsyncGenerator[Engine]:
     """An engine at work on one execution. What it commits goes into the queue."""
     engine: Engine
-    machines = MachineFolder(Path(setup.machines) if setup.machines else None, [source])
-    script = Script(read_answers(setup.mock) if setup.mock else {})
+    script = world.script
     async with AsyncExitStack() as stack:
-        functions = _functions(setup)
-        if functions is not None:
-            stack.push_async_callback(functions.close)
-        check(source, script, functions, machines, setup.functions)
-
-        table: dict[str, Integration] = {"states": StatesIntegration(lambda: engine, machines)}
-        if functions is not None:
-            table["lambda"] = LambdaIntegration(functions)
+        table: dict[str, Integration] = {"states": StatesIntegration(lambda: engine, world.machines)}
+        if world.functions is not None:
+            stack.push_async_callback(world.functions.close)
+            table["lambda"] = LambdaIntegration(world.functions)
         answers = Answers(script, lambda: engine)
 
         def watch(commit: Commit) -> None:
@@ -138,11 +165,11 @@ async def at_work(
         for summary, journal in past.executions:
             plan = compile_definition(await store.definition(summary.definition))
             script.recall(summary.arn, journal, plan)
-        if setup.seed is not None and isinstance(store, MemoryStore):
+        if seed is not None and isinstance(store, MemoryStore):
             # Task tokens are part of what a run may show, and here they guard nothing.
-            await store.setting("token-key", hashlib.sha256(setup.seed.encode()).hexdigest())
+            await store.setting("token-key", hashlib.sha256(seed.encode()).hexdigest())
 
-        engine = Engine(family.view, scripted(script, lambda: engine, table), clock=clock, seed=setup.seed)
+        engine = Engine(family.view, scripted(script, lambda: engine, table), clock=clock, seed=seed)
         await stack.enter_async_context(engine)
         for summary, _ in past.executions:
             for row in await store.waits(summary.arn):
@@ -167,7 +194,7 @@ def _functions(setup: Setup) -> Functions | None:
     if setup.functions is None:
         return None
     found = discover(Path(setup.functions))
-    return InProcessFunctions(found) if setup.virtual else ProcessFunctions(found.values())
+    return InProcessFunctions(found) if setup.virtual else ProcessFunctions(found)
 
 
 def clock_of(setup: Setup, start: float) -> Clock:

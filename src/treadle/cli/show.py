@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from typing import Final
 
 import click
 from rich.console import Console
@@ -31,7 +32,7 @@ STATUS_STYLES: Final = {
 
 def console(err: bool = False) -> Console:
     """A console on the standard output, or on the standard error."""
-    stream: TextIO = click.get_text_stream("stderr" if err else "stdout")
+    stream = sys.stderr if err else sys.stdout
     plain = not stream.isatty()
     return Console(
         file=stream, highlight=False, markup=False, emoji=False, no_color=plain or "NO_COLOR" in os.environ or None

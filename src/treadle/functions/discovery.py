@@ -257,9 +257,8 @@ def _timeout(value: Json) -> str:
 
 def _memory(value: Json) -> str:
     whole = isinstance(value, int) and not isinstance(value, bool)
-    return (
-        "" if whole and value in _MEMORY else f"must be a whole number of megabytes from {_MEMORY[0]} to {_MEMORY[-1]}."
-    )
+    limits = f"from {_MEMORY[0]} to {_MEMORY[-1]}"
+    return "" if whole and value in _MEMORY else f"must be a whole number of megabytes {limits}."
 
 
 def _environment(value: Json) -> str:
@@ -267,9 +266,7 @@ def _environment(value: Json) -> str:
         return "must have variables below it, such as `STAGE: test`."
     for name, text in cast("dict[str, Json]", value).items():
         if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]+", name):
-            return (
-                f"has a variable '{name}'. Names have letters, digits and _, begin with a letter, and are 2 or longer."
-            )
+            return f"has a variable '{name}'. Names are 2 or more letters, digits and _, the first one a letter."
         if name in RESERVED:
             return f"has {name}, which Lambda itself sets. Take it out."
         if not isinstance(text, str):

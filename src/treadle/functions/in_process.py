@@ -30,7 +30,8 @@ from treadle.language.scope import Json
 Handler: TypeAlias = Callable[[Any, Any], Json]
 """A handler: it takes the event and Lambda's context object."""
 
-# AWS's package has no types; what is taken of it is named here and nowhere else.
+# AWS's package has no types. Some of what is called here is not public, hence its next major version is not accepted;
+# the tests compare with what its own processes do.
 _CLIENT: Final[Any] = importlib.import_module("awslambdaric.bootstrap")
 _MARSHALLER: Final[Any] = importlib.import_module("awslambdaric.lambda_runtime_marshaller")
 _FAULT: Final[Any] = importlib.import_module("awslambdaric.lambda_runtime_exception").FaultException

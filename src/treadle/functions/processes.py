@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Final
 
@@ -27,7 +27,7 @@ _WATCH_EVERY: Final = 0.02
 
 
 class ProcessFunctions:
-    """Functions in processes of their own.
+    """Functions in processes of their own, by name; `discover` gives them.
 
     `processes` is how many may be alive at once, of all functions together; further invocations wait for one. An
     invocation beyond `concurrency`, counting those that wait, raises FunctionBusy; Lambda gives an account 1,000. A
@@ -36,14 +36,14 @@ class ProcessFunctions:
 
     def __init__(
         self,
-        functions: Iterable[FunctionSpec],
+        functions: Mapping[str, FunctionSpec],
         *,
         surroundings: Surroundings | None = None,
         processes: int = 32,
         concurrency: int = 1000,
         idle_seconds: float = 300.0,
     ) -> None:
-        self._specs = {spec.name: spec for spec in functions}
+        self._specs = {spec.name: spec for spec in functions.values()}
         self._surroundings = surroundings or Surroundings()
         self._concurrency = concurrency
         self._idle_seconds = idle_seconds

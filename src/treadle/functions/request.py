@@ -6,7 +6,6 @@ Neighbours: `runtime_api` writes it as HTTP headers, `in_process` hands it over 
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 import uuid
@@ -38,12 +37,13 @@ def request(arn: str, payload: bytes, trace_id: str | None, client_context: byte
         raise RequestTooLarge(len(payload))
     if trace_id is not None and not _HEADER_VALUE.fullmatch(trace_id):
         raise InvalidRequest("the trace id must be printable ASCII on one line")
+    id = uuid.uuid4()
     return Request(
-        id=str(uuid.uuid4()),
+        id=str(id),
         # Lambda gives a handler {} where the call has no payload.
         payload=payload or b"{}",
         arn=arn,
-        trace_id=trace_id or f"Root=1-{int(time.time()):08x}-{os.urandom(12).hex()};Sampled=0",
+        trace_id=trace_id or f"Root=1-{int(time.time()):08x}-{id.hex[:24]};Sampled=0",
         client_context=None if client_context is None else _on_one_line(client_context),
     )
 

@@ -13,6 +13,7 @@ import msgspec
 from treadle.errors import StatesError
 from treadle.functions import FunctionBusy, FunctionNotFound, Functions, Invoked
 from treadle.language.scope import Json
+from treadle.language.values import is_object
 from treadle.machine.journal import json_text
 from treadle.runtime.ports import Call, Redelivery
 
@@ -77,10 +78,10 @@ def _payload(invoked: Invoked) -> Json:
 def _error_type(payload: bytes) -> str:
     """ASL errors of functions carry their errorType as their name."""
     try:
-        told = msgspec.json.decode(payload)
+        told: Json = msgspec.json.decode(payload)
     except msgspec.DecodeError:
         return "Lambda.Unknown"
-    name = told.get("errorType") if isinstance(told, dict) else None
+    name = told.get("errorType") if is_object(told) else None
     return name if isinstance(name, str) else "Lambda.Unknown"
 
 

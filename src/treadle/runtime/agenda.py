@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from treadle.errors import Unavailable
 from treadle.machine.events import TimerDue
+from treadle.runtime.clock import event_or_moment
 from treadle.runtime.ports import Clock, Store, WaitRow
 
 HORIZON: Final = 60.0
@@ -37,20 +38,31 @@ class Agenda:
         self._heap: list[tuple[float, str, int, Reason]] = []
         self._current: dict[tuple[str, int, Reason], float] = {}
         self._changed = asyncio.Event()
+        self._touched: set[tuple[str, int]] | None = None  # waits that have changed while the store is being read
 
     def add(self, row: WaitRow) -> None:
         """A wait was opened, or opened again with other moments."""
+        self._touch(row.arn, row.wait)
+        self._note(row)
+
+    def _touch(self, arn: str, wait: int) -> None:
+        if self._touched is not None:
+            self._touched.add((arn, wait))
+
+    def _note(self, row: WaitRow) -> None:
         timer = row.kind == "timer"
         self._set(row.arn, row.wait, "due" if timer else "timeout", row.due)
         self._set(row.arn, row.wait, "heartbeat", row.heartbeat_due)
 
     def drop(self, arn: str, wait: int) -> None:
         """A wait was closed. Its places in the heap are passed over when they come up."""
+        self._touch(arn, wait)
         for reason in ("due", "timeout", "heartbeat"):
             self._current.pop((arn, wait, reason), None)
 
     def move_heartbeat(self, arn: str, wait: int, due: float) -> None:
         """A heartbeat arrived."""
+        self._touch(arn, wait)
         self._set(arn, wait, "heartbeat", due)
 
     async def run(self) -> None:
@@ -64,7 +76,8 @@ class Agenda:
                     log.warning("timers cannot be read now: %s", error)
                     self._beyond = self._clock.now() + _RETRY_SECONDS
             self._deliver_due(self._clock.now())
-            await self._sleep(min(self._heap[0][0], self._beyond) if self._heap else self._beyond)
+            until = min(self._heap[0][0], self._beyond) if self._heap else self._beyond
+            await event_or_moment(self._clock, self._changed, until)
 
     def _set(self, arn: str, wait: int, reason: Reason, moment: float | None) -> None:
         key = (arn, wait, reason)
@@ -80,16 +93,21 @@ class Agenda:
                 self._changed.set()
 
     async def _look_ahead(self, horizon: float) -> None:
-        """Fetch what is due up to a new horizon. What is opened meanwhile is added as it is opened."""
+        """Fetch what is due up to a new horizon. What was told meanwhile is newer than what is read."""
         self._horizon, self._beyond = horizon, math.inf
+        self._touched = touched = set[tuple[str, int]]()
         after: tuple[float, str, int] | None = None
-        with self._clock.busy():
-            while rows := await self._store.due(horizon, _PAGE, after):
-                for row in rows:
-                    self.add(row)
-                after = _place(rows[-1])
-            for row in await self._store.due(math.inf, 1, after):
-                self._beyond = min(self._beyond, _place(row)[0])
+        try:
+            with self._clock.busy():
+                while rows := await self._store.due(horizon, _PAGE, after):
+                    for row in rows:
+                        if (row.arn, row.wait) not in touched:
+                            self._note(row)
+                    after = _place(rows[-1])
+                for row in await self._store.due(math.inf, 1, after):
+                    self._beyond = min(self._beyond, _place(row)[0])
+        finally:
+            self._touched = None
 
     def _deliver_due(self, now: float) -> None:
         while self._heap and self._heap[0][0] <= now:
@@ -97,15 +115,6 @@ class Agenda:
             if self._current.get((arn, wait, reason)) == moment:
                 del self._current[arn, wait, reason]
                 self._deliver(arn, TimerDue(wait, reason))
-
-    async def _sleep(self, until: float) -> None:
-        changed = asyncio.ensure_future(self._changed.wait())
-        sleeping = [] if math.isinf(until) else [asyncio.ensure_future(self._clock.sleep_until(until))]
-        try:
-            await asyncio.wait((changed, *sleeping), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in (changed, *sleeping):
-                each.cancel()
 
 
 def _place(row: WaitRow) -> tuple[float, str, int]:

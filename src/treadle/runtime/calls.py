@@ -2,7 +2,11 @@
 
 Effects are at least once: a call is made after the commit that wants it, and its result is an event like any other.
 When the process dies in between, the wait stands in the store, and the integration's `redelivery` says whether the
-call is made again or the task fails. `Call.idempotency` is the same both times. What a call raises is the task's failure.
+call is made again or the task fails. `Call.idempotency` is the same both times. What a call raises is the task's
+failure.
+
+A call that nobody waits for any more is cancelled, unless it submits a job: then it is let end, so that the job is
+known and can be stopped.
 """
 
 from __future__ import annotations
@@ -11,27 +15,31 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from treadle.errors import StatesError
 from treadle.language.resources import Resource, parse_resource
+from treadle.language.scope import Json
 from treadle.machine.commands import RunTask, StartMapRun, StartTimer, Wait
 from treadle.machine.events import Event, JobAccepted, MapRunClosed, TaskErred, TaskReturned
+from treadle.machine.journal import json_text
 from treadle.runtime.ports import Call, Clock, Integration, WaitKind, WaitRow
 
 log = logging.getLogger("treadle.runtime")
 
 _DIED: Final = "The process that made this call ended before the call did, and the call may not be repeated."
+_JOBS: Final = ("sync", "sync:2")
 _NO_MAP_RUNS: Final = ("States.Runtime", "Distributed Map runs are not available in this engine.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Running:
-    """A call that is under way."""
+    """A call that is under way; with `job`, one that has submitted it and waits for the commit that says so."""
 
     row: WaitRow
-    task: asyncio.Task[None]
+    task: asyncio.Task[None] | None = None
+    job: Json = None
 
 
 class Calls:
@@ -49,60 +57,81 @@ class Calls:
 
     def start(self, row: WaitRow, again: bool = False) -> None:
         """Make the call of a wait; `again` when one may have been made before the process ended."""
-        key = row.arn, row.wait
-        task = self._run(self._call(row, again))
-        self._running[key] = running = _Running(row, task)
-
-        def ended(task: asyncio.Task[None]) -> None:
-            if self._running.get(key) is running:
-                del self._running[key]
-
-        task.add_done_callback(ended)
+        running = self._running[row.arn, row.wait] = _Running(row)
+        running.task = self._run(self._make(running, again))
 
     def drop(self, arn: str, wait: int) -> None:
         """Nobody wants to know any more what a call brings, and its job may stop."""
-        running = self._running.get((arn, wait))
-        if running is not None and not running.task.done():
-            running.task.cancel()
-            if running.row.kind == "poll":
-                self._run(self._cancel_job(running.row))
+        running = self._running.pop((arn, wait), None)
+        if running is None:
+            return
+        row, task = running.row, running.task
+        assert task is not None
+        if running.job is not None:
+            self._run(self._cancel_job(row, running.job))
+        elif row.kind == "poll":
+            task.cancel()
+            assert isinstance(row.command, RunTask)
+            self._run(self._cancel_job(row, row.command.job))
+        elif not _submits(row):
+            task.cancel()
 
-    async def _call(self, row: WaitRow, again: bool) -> None:
+    async def _make(self, running: _Running, again: bool) -> None:
+        row = running.row
+        event = await self._event(row, again)
+        job = event.output if isinstance(event, JobAccepted) and _submits(row) else None
+        if self._running.get((row.arn, row.wait)) is not running:
+            if job is not None:
+                await self._cancel_job(row, job)
+            return
+        running.job = job
+        if job is None:
+            del self._running[row.arn, row.wait]
+        self._deliver(row.arn, event)
+
+    async def _event(self, row: WaitRow, again: bool) -> Event:
         command = row.command
         if isinstance(command, StartMapRun):
-            self._deliver(row.arn, MapRunClosed(row.wait, None, *_NO_MAP_RUNS))
-            return
+            return MapRunClosed(row.wait, None, *_NO_MAP_RUNS)
         assert isinstance(command, RunTask)
         try:
-            event = await self._outcome(row, command, again)
+            return await self._outcome(row, command, again)
         except StatesError as error:
-            event = TaskErred(row.wait, error.name, error.cause)
-        except Exception:
+            return TaskErred(row.wait, error.name, error.cause)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            log.exception("the call of %s for %s was cancelled by itself", command.resource, row.arn)
+        except (Exception, SystemExit):
             # A fault of the integration is the task's failure, never the engine's.
             log.exception("the call of %s for %s failed unexpectedly", command.resource, row.arn)
-            event = TaskErred(row.wait, "States.TaskFailed", f"The integration for {command.resource} is at fault.")
-        self._deliver(row.arn, event)
+        return TaskErred(row.wait, "States.TaskFailed", f"The integration for {command.resource} is at fault.")
 
     async def _outcome(self, row: WaitRow, command: RunTask, again: bool) -> Event:
         integration = self._integration(command.resource)
         call = self._call_of(row, command, again)
         if row.kind == "poll":
             # A job takes its own time; a virtual clock may pass meanwhile.
-            return TaskReturned(row.wait, await integration.poll(call))
+            return TaskReturned(row.wait, _data(await integration.poll(call)))
         if again and integration.redelivery == "fail":
             return TaskErred(row.wait, "States.TaskFailed", _DIED)
         with self._clock.busy():
-            output = await integration.call(call)
+            output = _data(await integration.call(call))
         waits_on = _parsed(command.resource).pattern != "request-response"
         return JobAccepted(row.wait, output) if waits_on else TaskReturned(row.wait, output)
 
-    async def _cancel_job(self, row: WaitRow) -> None:
+    async def _cancel_job(self, row: WaitRow, job: Json) -> None:
         command = row.command
         assert isinstance(command, RunTask)
         try:
-            await self._integration(command.resource).cancel(self._call_of(row, command, again=False))
+            call = replace(self._call_of(row, command, again=False), job=job)
+            await self._integration(command.resource).cancel(call)
         except StatesError as error:
             log.warning("the job of %s could not be stopped: %s", row.arn, error.cause)
+        except Exception:
+            # AWS 'Run a Job': stopping is best effort.
+            log.exception("the job of %s could not be stopped", row.arn)
 
     def _integration(self, resource: str) -> Integration:
         parsed = _parsed(resource)
@@ -132,6 +161,18 @@ def _parsed(resource: str) -> Resource:
     parsed = parse_resource(resource)
     assert parsed is not None, "lint refuses other resources"
     return parsed
+
+
+def _submits(row: WaitRow) -> bool:
+    """Whether the call of a wait starts a job that has to be stopped when nobody waits for it any more."""
+    command = row.command
+    return row.kind == "call" and isinstance(command, RunTask) and _parsed(command.resource).pattern in _JOBS
+
+
+def _data(output: Json) -> Json:
+    """What an integration gave, if it is JSON: else nothing could be written down."""
+    json_text(output)
+    return output
 
 
 def kind_of(command: Wait) -> tuple[WaitKind, str | None]:

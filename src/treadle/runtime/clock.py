@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
+
+from treadle.runtime.ports import Clock
 
 _LONGEST_SLEEP: Final = 3600.0
 
@@ -117,6 +120,18 @@ class VirtualClock:
         self._now = max(self._now, moment)
         woken.set_result(None)
         self._look()
+
+
+async def event_or_moment(clock: Clock, event: asyncio.Event, moment: float) -> None:
+    """Return when the event is set or the moment, which may be infinite, has come."""
+    waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(event.wait())]
+    if moment != math.inf:
+        waiting.append(asyncio.ensure_future(clock.sleep_until(moment)))
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()
 
 
 _ROUNDS: Final = 20

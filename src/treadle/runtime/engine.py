@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import secrets
 import uuid
-from collections import OrderedDict, defaultdict
-from collections.abc import Coroutine, Mapping
+from collections import defaultdict
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -29,7 +28,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from treadle.errors import ApiError, Conflict, NotFound, StoreError, Unavailable
+from treadle.errors import ApiError, Conflict, NotFound
 from treadle.language.scope import Json
 from treadle.machine.commands import RunTask, StartTimer, Wait
 from treadle.machine.events import (
@@ -48,17 +47,15 @@ from treadle.machine.journal import Entry, json_text
 from treadle.machine.limits import Limits
 from treadle.runtime.agenda import Agenda
 from treadle.runtime.calls import Calls, kind_of
-from treadle.runtime.clock import RealClock
-from treadle.runtime.live import Live
+from treadle.runtime.clock import RealClock, event_or_moment
+from treadle.runtime.live import Live, closing
+from treadle.runtime.lives import Lives, no_execution
 from treadle.runtime.machines import Plans, StateMachine
 from treadle.runtime.ports import Clock, Integration, Store, Summary, WaitRow
 from treadle.runtime.tokens import Tokens
 
-log = logging.getLogger("treadle.runtime")
-
-RETRY_SECONDS: Final = 1.0
-IDLE_EXECUTIONS: Final = 2_000
-"""Executions kept in memory although nothing is happening in them."""
+_OFFERED: Final = 100
+"""Tasks of an activity that are looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +101,14 @@ class Engine:
         self.clock: Clock = clock or RealClock()
         self.limits = limits or Limits()
         self._given_seed = seed
-        self._seed = ""
+        self.seed = ""
         self._plans = Plans(store)
         self._tokens = Tokens(b"")
-        self._agenda = Agenda(store, self.clock, self._deliver)
-        self._lives: OrderedDict[str, Live] = OrderedDict()
-        self._loading: dict[str, asyncio.Task[Live]] = {}
-        self._calls = Calls(self.clock, integrations, self._deliver, self._run)
+        self._lives = Lives(self, self._plans)
+        self._agenda = Agenda(store, self.clock, self._lives.deliver)
+        self._calls = Calls(self.clock, integrations, self._lives.deliver, self._run)
         self._closings: defaultdict[str, list[asyncio.Future[Summary]]] = defaultdict(list)
-        self._takers: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._takers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._taken: set[tuple[str, int]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
@@ -121,20 +117,32 @@ class Engine:
     # ---- life --------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def _open(self) -> None:
         await self.store.open()
         self._stack.push_async_callback(self.store.close)
         self._tokens = Tokens(bytes.fromhex(await self.store.setting("token-key", secrets.token_hex(32))))
-        self._seed = self._given_seed or await self.store.setting("seed", secrets.token_hex(16))
+        self.seed = self._given_seed or await self.store.setting("seed", secrets.token_hex(16))
         self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
         self.spawn(self._agenda.run())
         await self._resume()
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         for task in list(self._background):
             task.cancel()
+        self._lives.close()
+        for waiting in self._closings.values():
+            for each in waiting:
+                if not each.done():
+                    each.set_exception(closing())
         return await self._stack.__aexit__(kind, error, trace)
 
     async def _resume(self) -> None:
@@ -162,14 +170,12 @@ class Engine:
 
         Repeating a start with the same name and input while the execution runs gives the first one again. The ARN
         follows from the machine's and the name unless given; `longest` bounds the seconds that the execution may take.
-        Raises ApiError ExecutionAlreadyExists, DefinitionError, StoreError.
+        Raises ApiError ExecutionAlreadyExists and InvalidExecutionInput, DefinitionError, StoreError.
         """
         plan = await self._plans.keep(machine)
         name = name or str(uuid.uuid4())
         arn = arn or execution_arn(machine.arn, name)
-        digest = hashlib.sha256(json_text(input).encode("utf-8", "surrogatepass")).hexdigest()
-        if arn in self._lives:
-            return await self._started_before(arn, digest)
+        digest = hashlib.sha256(_written(input, "InvalidExecutionInput", "Input").encode()).hexdigest()
         summary = Summary(
             arn=arn,
             machine_arn=machine.arn,
@@ -194,12 +200,11 @@ class Engine:
             counts_redrives=counts_redrives,
             longest=longest,
         )
-        live = Live(self, summary, plan, Execution(plan), self._seed)
+        live = Live(self, summary, plan, Execution(plan))
         try:
-            await live.send(StartRequested(input, identity))
+            await self._lives.begin(live, StartRequested(input, identity))
         except Conflict:
             return await self._started_before(arn, digest)
-        self._hold(live)
         return Started(arn, live.execution.started_at)
 
     async def _started_before(self, arn: str, digest: str) -> Started:
@@ -207,11 +212,11 @@ class Engine:
         # AWS 'StartExecution': idempotent with the same name and input, while the first is running.
         if summary.status == "RUNNING" and summary.input_digest == digest:
             return Started(arn, summary.started_at, new=False)
-        raise ApiError("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
+        raise _exists(arn)
 
     async def stop(self, arn: str, error: str | None = None, cause: str | None = None) -> float:
         """Stop an execution; gives the time at which it ended, the first one when it had ended before."""
-        live = await self._live(arn)
+        live = await self._lives.get(arn)
         if live.summary.status == "RUNNING":
             await live.send(StopRequested(error, cause))
         assert live.summary.stopped_at is not None
@@ -219,12 +224,13 @@ class Engine:
 
     async def redrive(self, arn: str) -> float:
         """Let a failed, stopped or timed out execution go on where it ended; gives the time. AWS 'RedriveExecution'."""
-        live = await self._live(arn)
+        live = await self._lives.get(arn)
         if live.summary.status in ("RUNNING", "SUCCEEDED"):
             raise ApiError("ExecutionNotRedrivable", f"Execution is {live.summary.status} and cannot be redriven")
         if self.limits.history_events is not None and live.execution.events >= self.limits.history_events - 1:
             raise ApiError("ExecutionNotRedrivable", "Execution history event limit exceeded")
-        await live.send(RedriveRequested())
+        if not await live.send(RedriveRequested()):
+            raise ApiError("ExecutionNotRedrivable", "Execution is RUNNING and cannot be redriven")
         assert live.summary.redriven_at is not None
         return live.summary.redriven_at
 
@@ -242,8 +248,7 @@ class Engine:
         `event_id` is the history event of that entering. What came before is copied, what was under way then beside it
         is done again in the copy. `input` and `variables` replace what the state got.
         """
-        source = await self.store.summary(arn)
-        journal = await self.store.journal(arn)
+        source, journal = await self.summary(arn), await self.journal(arn)
         at = next((i for i, entry in enumerate(journal) if entry.id == event_id), None)
         if at is None or not journal[at].type.endswith("StateEntered"):
             raise ApiError(
@@ -265,10 +270,12 @@ class Engine:
             cause=None,
             parent=None,
         )
-        live = Live(self, summary, plan, execution, self._seed)
+        live = Live(self, summary, plan, execution, prefix[-1].at)
         live.inherited = prefix
-        await live.send(ForkRequested(journal[at].frame, input, variables))
-        self._hold(live)
+        try:
+            await self._lives.begin(live, ForkRequested(journal[at].frame, input, variables))
+        except Conflict:
+            raise _exists(copy) from None
         return Started(copy, execution.started_at)
 
     async def summary(self, arn: str) -> Summary:
@@ -276,11 +283,11 @@ class Engine:
         try:
             return await self.store.summary(arn)
         except NotFound:
-            raise _no_execution(arn) from None
+            raise no_execution(arn) from None
 
     async def result(self, arn: str) -> Result:
         """An execution with its input and output. Raises ApiError ExecutionDoesNotExist."""
-        live = await self._live(arn)
+        live = await self._lives.get(arn)
         return Result(live.summary, live.execution.input, live.execution.output)
 
     @staticmethod
@@ -293,7 +300,7 @@ class Engine:
         try:
             return await self.store.journal(arn)
         except NotFound:
-            raise _no_execution(arn) from None
+            raise no_execution(arn) from None
 
     async def wait_closed(self, arn: str) -> Summary:
         """Return when an execution has ended."""
@@ -311,8 +318,9 @@ class Engine:
     # ---- tasks from outside ------------------------------------------------------------------------------------
 
     async def succeed_task(self, token: str, output: Json) -> None:
-        """SendTaskSuccess. Raises ApiError InvalidToken, TaskDoesNotExist, TaskTimedOut."""
+        """SendTaskSuccess. Raises ApiError InvalidToken, InvalidOutput, TaskDoesNotExist, TaskTimedOut."""
         arn, wait = self._tokens.read(token)
+        _written(output, "InvalidOutput", "Output")
         await self._end_task(arn, TaskReturned(wait, output))
 
     async def fail_task(self, token: str, error: str | None = None, cause: str | None = None) -> None:
@@ -339,26 +347,33 @@ class Engine:
 
     async def _live_for_token(self, arn: str) -> Live:
         try:
-            return await self._live(arn)
+            return await self._lives.get(arn)
         except ApiError:
             raise ApiError("TaskDoesNotExist", "Task does not exist") from None
 
     async def take_activity(self, topic: str, worker: str | None = None, patience: float = 60.0) -> ActivityTask | None:
         """GetActivityTask: the oldest task of an activity, waiting for one as long as `patience` seconds."""
-        end = asyncio.get_running_loop().time() + patience
-        while True:
-            arrived = self._takers[topic]
-            arrived.clear()
-            for row in await self.store.open_activities(topic, 100):
-                if task := await self.take_task(row, worker):
-                    return task
-            left = end - asyncio.get_running_loop().time()
-            if left <= 0:
-                return None
-            try:
-                await asyncio.wait_for(arrived.wait(), left)
-            except TimeoutError:
-                return None
+        end = self.clock.now() + patience
+        arrived = asyncio.Event()
+        takers = self._takers[topic]
+        takers.add(arrived)
+        try:
+            while True:
+                arrived.clear()
+                rows = await self.store.open_activities(topic, _OFFERED)
+                for row in rows:
+                    if task := await self.take_task(row, worker):
+                        return task
+                if len(rows) == _OFFERED:
+                    await asyncio.sleep(0)  # others were faster, and there may be more behind these
+                    continue
+                if self.clock.now() >= end:
+                    return None
+                await event_or_moment(self.clock, arrived, end)
+        finally:
+            takers.discard(arrived)
+            if not takers:
+                self._takers.pop(topic, None)
 
     async def take_task(self, row: WaitRow, worker: str | None = None) -> ActivityTask | None:
         """Take one task of an activity; None when somebody else has."""
@@ -367,7 +382,7 @@ class Engine:
             return None
         self._taken.add(task)
         try:
-            taken = await (await self._live(row.arn)).send(TaskPickedUp(row.wait, worker))
+            taken = await (await self._lives.get(row.arn)).send(TaskPickedUp(row.wait, worker))
         finally:
             self._taken.discard(task)
         assert isinstance(row.command, RunTask)
@@ -407,7 +422,8 @@ class Engine:
         self._agenda.add(row)
         if row.kind == "activity":
             assert row.topic is not None
-            self._takers[row.topic].set()
+            for arrived in self._takers.get(row.topic, ()):
+                arrived.set()
         elif row.kind in ("call", "poll", "map_run"):
             self._calls.start(row)
 
@@ -418,13 +434,19 @@ class Engine:
 
     def closed(self, summary: Summary) -> None:
         """The execution has ended: tell who waits for it."""
-        for closing in self._closings.get(summary.arn, ()):
-            if not closing.done():
-                closing.set_result(summary)
+        for waiting in self._closings.get(summary.arn, ()):
+            if not waiting.done():
+                waiting.set_result(summary)
 
-    def broken(self, arn: str) -> None:
-        """The execution cannot go on in memory: what is asked of it next is read from the store."""
-        self._lives.pop(arn, None)
+    def broken(self, arn: str, events: Sequence[Event]) -> None:
+        """The execution cannot go on as it is in memory; these events have not been taken yet."""
+        self.forget(arn)
+        for event in events:
+            self._lives.deliver(arn, event)
+
+    def forget(self, arn: str) -> None:
+        """What is asked of the execution next is read from the store."""
+        self._lives.forget(arn)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside everything else, until it ends or the engine does."""
@@ -436,68 +458,22 @@ class Engine:
         task.add_done_callback(self._background.discard)
         return task
 
-    # ---- in memory ---------------------------------------------------------------------------------------------
-
-    def _deliver(self, arn: str, event: Event) -> None:
-        live = self._lives.get(arn)
-        if live is not None:
-            live.post(event)
-        else:
-            self.spawn(self._load_and_post(arn, event))
-
-    async def _load_and_post(self, arn: str, event: Event) -> None:
-        with self.clock.busy():
-            while True:
-                try:
-                    live = await self._live(arn)
-                except Unavailable as error:
-                    log.warning("execution %s cannot be read now: %s", arn, error)
-                    await asyncio.sleep(RETRY_SECONDS)
-                except (StoreError, ApiError):
-                    log.exception("execution %s cannot be read", arn)
-                    return
-                else:
-                    live.post(event)
-                    return
-
-    async def _live(self, arn: str) -> Live:
-        """The execution in memory, read from its journal when it is not."""
-        live = self._lives.get(arn)
-        if live is not None:
-            self._lives.move_to_end(arn)
-            return live
-        loading = self._loading.get(arn)
-        if loading is None:
-            loading = self._loading[arn] = asyncio.ensure_future(self._load(arn))
-            loading.add_done_callback(lambda _: self._loading.pop(arn, None))
-        return await asyncio.shield(loading)
-
-    async def _load(self, arn: str) -> Live:
-        try:
-            summary = await self.store.summary(arn)
-            journal = await self.store.journal(arn)
-        except NotFound:
-            raise _no_execution(arn) from None
-        plan = await self._plans.get(summary.definition)
-        live = Live(self, summary, plan, recover(plan, journal), self._seed)
-        self._hold(live)
-        return live
-
-    def _hold(self, live: Live) -> None:
-        self._lives[live.arn] = live
-        if len(self._lives) > IDLE_EXECUTIONS:
-            for arn, each in list(self._lives.items())[: len(self._lives) - IDLE_EXECUTIONS]:
-                if each.idle:
-                    del self._lives[arn]
-
 
 def execution_arn(machine_arn: str, name: str) -> str:
     """The ARN of an execution of a machine."""
     return f"{machine_arn.replace(':stateMachine:', ':execution:', 1)}:{name}"
 
 
-def _no_execution(arn: str) -> ApiError:
-    return ApiError("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")
+def _written(value: Json, code: str, what: str) -> str:
+    """The value as text, where it is JSON and so can be written down."""
+    try:
+        return json_text(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ApiError(code, f"{what} is not JSON: {error}") from None
+
+
+def _exists(arn: str) -> ApiError:
+    return ApiError("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
 
 
 def _renamed(entry: Entry, arn: str, name: str) -> Entry:

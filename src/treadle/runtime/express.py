@@ -50,5 +50,5 @@ class Express:
     async def _finish(self, arn: str) -> None:
         await self._engine.wait_closed(arn)
         self._log(arn, await self._engine.journal(arn))
-        self._engine.broken(arn)
+        self._engine.forget(arn)
         self._forget(arn)

@@ -4,8 +4,12 @@ Events of one execution are taken one after another. While a commit is being flu
 commit takes them all, so a wide Map costs few flushes. Nothing is dispatched, and nobody is answered, before the commit
 that it follows from is durable.
 
-When a commit fails, what is in memory has run ahead of the store: it is thrown away, read back from the journal, and
-the events are taken again.
+When a commit fails, what is in memory has run ahead of the store, and nobody can say whether the commit was written all
+the same. So the execution is read back: a commit that turns out to be there is followed up, and the events are taken
+again, which changes nothing where they had been taken.
+
+After a full page more is to come although no wait says so. A timer of number 0, which no entry has, stands in the store
+meanwhile: it brings the execution back after a crash.
 """
 
 from __future__ import annotations
@@ -14,12 +18,13 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Coroutine
-from typing import Any, Final, Protocol
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
-from treadle.errors import Conflict, Unavailable
+from treadle.errors import Conflict, NotFound, StoreError, Unavailable
 from treadle.language.plan import Plan
 from treadle.machine.commands import Cancel, Close, Command, RunTask, StartMapRun, StartTimer, Wait
 from treadle.machine.events import Event
@@ -34,6 +39,8 @@ log = logging.getLogger("treadle.runtime")
 PAGE: Final = 10_000
 """Entries per commit at the most: an endless loop still lets others live."""
 _RETRY_SECONDS: Final = 1.0
+_MORE: Final = 0
+"""The number of the timer that stands for the rest of a full page."""
 
 
 class Host(Protocol):
@@ -42,6 +49,7 @@ class Host(Protocol):
     store: Store
     clock: Clock
     limits: Limits
+    seed: str
 
     def token(self, arn: str, wait: int) -> str:
         """The task token of a wait."""
@@ -63,8 +71,8 @@ class Host(Protocol):
         """The execution has ended."""
         ...
 
-    def broken(self, arn: str) -> None:
-        """The execution cannot go on in this process."""
+    def broken(self, arn: str, events: Sequence[Event]) -> None:
+        """The execution cannot go on as it is in memory; these events have not been taken yet."""
         ...
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -95,18 +103,34 @@ class Draws:
         return self._generator
 
 
-class Live:
-    """An execution that this process holds."""
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A commit, and what is to be done once it is durable."""
 
-    def __init__(self, host: Host, summary: Summary, plan: Plan, execution: Execution, seed: str) -> None:
+    commit: Commit
+    opened: Sequence[WaitRow]
+    closes: bool
+
+
+_Ask: TypeAlias = tuple[Event | None, asyncio.Future[int] | None]
+"""An event and who asked for it. No event: go on where the journal ends."""
+
+
+class Live:
+    """An execution that this process holds. `latest` is the time of its last entry."""
+
+    def __init__(self, host: Host, summary: Summary, plan: Plan, execution: Execution, latest: float = 0.0) -> None:
         self.host = host
         self.summary = summary
         self.plan = plan
-        self.seed = seed
         self.interpreter = Interpreter(execution, host.limits)
         self.inherited: list[Entry] = []  # a fork's copy of what came before, written with its first commit
-        self.inbox: list[tuple[Event, asyncio.Future[int] | None]] = []
-        self.pumping = False
+        self.inbox: list[_Ask] = []
+        self.at_rest = asyncio.Event()
+        self.at_rest.set()
+        self._latest = latest
+        self._unfinished = bool(self.interpreter.heap)  # the timer for the rest of a page may stand in the store
+        self._attempt: _Step | None = None  # the commit that is under way, or has just failed
 
     @property
     def arn(self) -> str:
@@ -121,22 +145,36 @@ class Live:
     @property
     def idle(self) -> bool:
         """Whether it may be forgotten: all that it is stands in the store."""
-        return not self.pumping and not self.inbox
+        return self.at_rest.is_set()
 
     def post(self, event: Event) -> None:
         """Have an event taken."""
-        self._put(event, None)
+        self._put((event, None))
 
     async def send(self, event: Event) -> int:
         """Have an event taken; returns, durably, how many entries it and what came with it led to."""
-        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._put(event, answer)
-        return await answer
+        return await self.ask(event)
 
-    def _put(self, event: Event, answer: asyncio.Future[int] | None) -> None:
-        self.inbox.append((event, answer))
-        if not self.pumping:
-            self.pumping = True
+    def ask(self, event: Event) -> asyncio.Future[int]:
+        """What `send` will give."""
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._put((event, answer))
+        return answer
+
+    def carry_on(self) -> None:
+        """Go on where a full page ended, if one did."""
+        if self.interpreter.heap:
+            self._put((None, None))
+
+    def abandon(self, error: Exception) -> None:
+        """Nothing more will be taken."""
+        batch, self.inbox = self.inbox, []
+        _refuse(batch, error)
+
+    def _put(self, ask: _Ask) -> None:
+        self.inbox.append(ask)
+        if self.at_rest.is_set():
+            self.at_rest.clear()
             self.host.spawn(self._pump())
 
     async def _pump(self) -> None:
@@ -145,25 +183,30 @@ class Live:
                 while self.inbox:
                     await self._turn()
             finally:
-                self.pumping = False
+                self.at_rest.set()
 
     async def _turn(self) -> None:
         batch, self.inbox = self.inbox, []
         try:
-            written = await self._take([event for event, _ in batch])
-        except (Conflict, Unavailable) as error:
-            await self._start_over(batch, error)
+            try:
+                written = await self._take([event for event, _ in batch])
+            except (Conflict, Unavailable) as error:
+                await self._start_over(batch, error)
+            else:
+                for (_, answer), entries in zip(batch, written, strict=True):
+                    if answer is not None and not answer.done():
+                        answer.set_result(entries)
+        except asyncio.CancelledError:
+            _refuse(batch, closing())
+            raise
         except Exception as error:
             # A fault of ours in one execution must not take the others with it. Its journal stands as it was.
             log.exception("execution %s cannot go on", self.arn)
-            _refuse(batch, error)
-            self.host.broken(self.arn)
-        else:
-            for (_, answer), entries in zip(batch, written, strict=True):
-                if answer is not None and not answer.done():
-                    answer.set_result(entries)
+            rest, self.inbox = self.inbox, []
+            _refuse([*batch, *rest], error)
+            self.host.broken(self.arn, [event for event, answer in rest if event is not None and answer is None])
 
-    async def _take(self, events: list[Event]) -> list[int]:
+    async def _take(self, events: Sequence[Event | None]) -> list[int]:
         """Handle events and commit what they lead to, a page at a time; gives the number of entries of each event."""
         written: list[int] = []
         moment = self._moment()
@@ -185,21 +228,29 @@ class Live:
     def _moment(self) -> Moment:
         """The randomness depends on the place in the journal alone, so a repeated step is the same step."""
         position = self.execution.seq
-        digest = hashlib.blake2b(f"{self.seed}:{self.arn}:{position}".encode(), digest_size=8).digest()
+        digest = hashlib.blake2b(f"{self.host.seed}:{self.arn}:{position}".encode(), digest_size=8).digest()
+        # The clock of a machine may be set back; a journal never runs backwards.
+        self._latest = max(self._latest, self.host.clock.now())
         return Moment(
-            self.host.clock.now(),
+            self._latest,
             Draws(int.from_bytes(digest)),
             lambda wait: self.host.token(self.arn, wait),
         )
 
+    # ---- commits ----
+
     async def _commit(self, entries: list[Entry], commands: list[Command]) -> None:
-        if not entries:
-            return
+        if entries:
+            self._attempt = self._step(entries, commands)
+            await self.host.store.commit(self._attempt.commit)
+            self._follow_up(self._attempt)
+
+    def _step(self, entries: list[Entry], commands: list[Command]) -> _Step:
         before = self.summary
         entries, self.inherited = self.inherited + entries, []
         opened: dict[int, WaitRow] = {}
         closed: list[int] = []
-        close: Close | None = None
+        closes = False
         for command in commands:
             match command:
                 case RunTask() | StartTimer() | StartMapRun():
@@ -209,58 +260,86 @@ class Live:
                         closed.append(wait)
                     opened.pop(wait, None)
                 case Close():
-                    close = command
+                    closes = True
         execution = self.execution
         summary = msgspec.structs.replace(
             before,
             length=before.length + len(entries),
             status=execution.status or "RUNNING",
             started_at=execution.started_at,
-            stopped_at=entries[-1].at if close else None,
+            stopped_at=entries[-1].at if closes else None,
             error=execution.error,
             cause=execution.cause,
             redrives=execution.redrives,
             redriven_at=execution.redriven_at,
         )
-        await self.host.store.commit(Commit(before.length, entries, summary, tuple(opened.values()), tuple(closed)))
-        self.summary = summary
-        for wait in closed:
+        rows = list(opened.values())
+        if self.interpreter.heap:
+            rest = [self.host.row(self.arn, StartTimer(_MORE, entries[-1].at))]
+        else:
+            rest = []
+            if self._unfinished:
+                closed.append(_MORE)
+        return _Step(Commit(before.length, entries, summary, (*rows, *rest), closed), rows, closes)
+
+    def _follow_up(self, step: _Step) -> None:
+        """The commit is durable: now, and not before, the world may hear of it."""
+        self.summary = step.commit.summary
+        self._unfinished = len(step.commit.opened) > len(step.opened)
+        for wait in step.commit.closed:
             self.host.dropped(self.arn, wait)
-        for row in opened.values():
+        for row in step.opened:
             self.host.opened(row)
-        if close is not None:
-            self.host.closed(summary)
+        if step.closes:
+            self.host.closed(self.summary)
 
-    async def _start_over(self, batch: list[tuple[Event, asyncio.Future[int] | None]], error: Exception) -> None:
-        """The store did not take a commit: back to what it holds.
+    # ---- when a commit fails ----
 
-        Who asked is told, and may ask again; what happened by itself (results, timers) is taken again later. Repeating
-        is safe: an event whose wait is settled changes nothing.
+    async def _start_over(self, batch: Sequence[_Ask], error: StoreError) -> None:
+        """The store did not take a commit, or did not say so: back to what it holds.
+
+        Who asked is told, and may ask again; what happened by itself (results, timers) is taken again. Repeating is
+        safe: an event whose wait is settled changes nothing.
         """
         log.warning("execution %s goes back to its journal: %s", self.arn, error)
         _refuse(batch, error)
-        own = [each for each in batch if each[1] is None]
-        if self.summary.length == 0:
+        known = self.summary.length > 0
+        if isinstance(error, Conflict) and not known:
             return
-        while isinstance(error, Unavailable):
-            await asyncio.sleep(_RETRY_SECONDS)
-            try:
-                await self._read_back()
-            except Unavailable as again:
-                error = again
-            else:
-                break
-        else:
-            await self._read_back()
-        self.inbox = own + self.inbox
-
-    async def _read_back(self) -> None:
-        journal = await self.host.store.journal(self.arn)
-        self.summary = await self.host.store.summary(self.arn)
+        try:
+            summary, journal = await self._read_back()
+        except NotFound:
+            if known:
+                raise
+            return
+        attempt = self._attempt
+        if attempt is not None and summary == attempt.commit.summary:
+            self._follow_up(attempt)
+        elif not known:
+            return
+        self.summary = summary
         self.interpreter = Interpreter(recover(self.plan, journal), self.host.limits)
+        self._unfinished = True
+        own = [each for each in batch if each[1] is None]
+        self.inbox = [(None, None), *own, *self.inbox]
+
+    async def _read_back(self) -> tuple[Summary, list[Entry]]:
+        clock = self.host.clock
+        while True:
+            with clock.idle():
+                await clock.sleep_until(clock.now() + _RETRY_SECONDS)
+            try:
+                return await self.host.store.summary(self.arn), await self.host.store.journal(self.arn)
+            except Unavailable as error:
+                log.warning("execution %s cannot be read back now: %s", self.arn, error)
 
 
-def _refuse(batch: list[tuple[Event, asyncio.Future[int] | None]], error: Exception) -> None:
+def closing() -> Unavailable:
+    """What is told to whoever waits when the engine is closed."""
+    return Unavailable("The engine was closed before this was done.")
+
+
+def _refuse(batch: Sequence[_Ask], error: Exception) -> None:
     for _, answer in batch:
         if answer is not None and not answer.done():
             answer.set_exception(error)

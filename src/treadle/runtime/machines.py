@@ -7,7 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from treadle.language.compile import compile_definition
+from treadle.language.compile import compile_definition, plan_of
+from treadle.language.definition import parse
 from treadle.language.plan import Plan
 from treadle.runtime.ports import Store
 
@@ -53,7 +54,9 @@ class Plans:
         """The plan of a kept definition. It ran before, so what lint says of it now does not matter."""
         plan = self._plans.get(digest)
         if plan is None:
-            plan = compile_definition(await self._store.definition(digest))
+            definition, _ = parse(await self._store.definition(digest))
+            assert definition is not None, "what is kept was parsed before"
+            plan = plan_of(definition.root)
             self._remember(digest, plan)
         return plan
 

@@ -166,4 +166,4 @@ def test_a_folder_that_is_none_is_named(name: str, fault: str, tmp_path: Path) -
 def test_a_spec_that_cannot_run_is_refused(wrong: dict[str, object], tmp_path: Path) -> None:
     fields = {"name": "pay", "handler": "pay.handler", "folder": tmp_path, "runtime": PYTHON}
     with pytest.raises(InvalidFunctions, match="pay: "):
-        FunctionSpec(**{**fields, **wrong})  # pyright: ignore[reportArgumentType]
+        FunctionSpec(**{**fields, **wrong})

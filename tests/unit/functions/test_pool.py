@@ -39,7 +39,7 @@ def test_places_are_given_out_up_to_the_bound() -> None:
 def test_the_worker_given_back_last_is_taken_first() -> None:
     async def scenario() -> None:
         pool = Pool[str](3, retire=lambda worker: None)
-        for worker in ("a", "b", "c"):
+        for _ in range(3):
             await pool.take("f")
         for at, worker in enumerate(("a", "c", "b")):
             pool.give_back("f", worker, at)
@@ -67,7 +67,7 @@ def test_the_worker_idle_for_longest_makes_room_for_another_function() -> None:
     async def scenario() -> None:
         retired: list[str] = []
         pool = Pool[str](2, retire=retired.append)
-        for worker in ("old", "young"):
+        for _ in range(2):
             await pool.take("f")
         pool.give_back("f", "old", 1)
         pool.give_back("f", "young", 2)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -61,10 +63,12 @@ def talk(recorder: Recorder, conversation: Talk) -> list[tuple[str, Any]]:
         async with asyncio.timeout(10):
             await conversation(reader, writer)
             writer.close()
-            await writer.wait_closed()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
             while ("hung up", None) not in recorder.seen:
                 await asyncio.sleep(0)
-        server.close()
+            server.close()
+            await server.wait_closed()
 
     asyncio.run(scenario())
     return recorder.seen[:-1]
@@ -153,12 +157,8 @@ def test_a_head_without_end_is_hung_up_on() -> None:
         with pytest.raises(ConnectionError):
             await writer.drain()
             await reader.readexactly(1)
-            raise AssertionError("it answered")
 
-    recorder = Recorder()
-    with pytest.raises(ConnectionError):
-        talk(recorder, conversation)
-    assert recorder.seen == [("hung up", None)]
+    assert talk(Recorder(), conversation) == []
 
 
 class Written(asyncio.Transport):
@@ -178,7 +178,7 @@ def test_requests_are_understood_wherever_they_are_cut(cuts: list[int]) -> None:
     recorder, transport = Recorder(), Written()
     recorder.connection.connection_made(transport)
     borders = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    for start, end in zip(borders, borders[1:], strict=False):
+    for start, end in pairwise(borders):
         recorder.connection.data_received(stream[start:end])
     assert recorder.seen == [
         ("polled", None),

@@ -248,10 +248,10 @@ def test_a_redrive_runs_again_what_did_not_succeed_and_goes_on_with_the_rest() -
     hosted.end(1, "FAILED")
     hosted.give(RunRedriven())
     assert [(child.index, child.redrive) for child in hosted.started] == [(1, True), (2, True), (3, True)]
-    for child in hosted.started:
-        hosted.end(child.index, output=child.input)
-    assert hosted.started == [StartChild(wait=16, index=4, input=5, item=hosted.run.children[4].item)]
-    hosted.end(4, output=5)
+    hosted.end(1, output=2)
+    assert [(child.index, child.redrive) for child in hosted.started] == [(4, False)]
+    for index in (2, 3, 4):
+        hosted.end(index, output=index + 1)
     assert hosted.closing == CloseRun("SUCCEEDED", ["one", 2, 3, 4, 5])
 
 

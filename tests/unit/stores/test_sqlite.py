@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from treadle.errors import Corrupt, Locked, StoreError, Unavailable
-from treadle.runtime.ports import WaitKind
+from treadle.runtime.ports import Commit, WaitKind
 from treadle.stores import SqliteStore, queries
 from treadle.stores.schema import MIGRATIONS
 from treadle.testing.store_contract import (
@@ -294,7 +294,6 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     async def do(store: SqliteStore) -> None:
         kinds: tuple[WaitKind, ...] = ("timer", "call", "callback", "activity")
-        doing: list[asyncio.Task[None]] = []
         for number in range(10):
             rows = [
                 wait_of(
@@ -310,13 +309,11 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 for wait in range(1, MANY)
             ]
             await store.commit(commit_of(str(number), 0, 1, rows))
-        others = (
-            commit_of(
-                f"more-{n}", 0, started_at=float(n), machine=f"m{n % 3}", status="FAILED" if n % 50 else "RUNNING"
-            )
-            for n in range(MANY)
-        )
-        await asyncio.gather(*(store.commit(commit) for commit in others))
+        commits: list[Commit] = []
+        for n in range(MANY):
+            status = "FAILED" if n % 50 else "RUNNING"
+            commits.append(commit_of(f"more-{n}", 0, started_at=float(n), machine=f"m{n % 3}", status=status))
+        await asyncio.gather(*map(store.commit, commits))
 
     with_store(path, do)
     return path

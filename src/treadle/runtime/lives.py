@@ -1,0 +1,147 @@
+"""Which executions are in memory: never two of one, and not more than there is room for.
+
+Owns the reading of an execution from its journal, the beginning of a new one, and the forgetting of those in which
+nothing is happening. Two copies of one execution would each miss what the other one writes, so there is one place that
+makes them. Must never decide anything about an execution. Neighbours: live.py, engine.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from treadle.errors import ApiError, Conflict, NotFound, Unavailable
+from treadle.machine.events import Event
+from treadle.machine.execution import recover
+from treadle.runtime.live import Host, Live, closing
+from treadle.runtime.machines import Plans
+
+log = logging.getLogger("treadle.runtime")
+
+RETRY_SECONDS: Final = 1.0
+IDLE_EXECUTIONS: Final = 2_000
+"""Executions kept in memory although nothing is happening in them."""
+
+
+class Lives:
+    """The executions that this process holds."""
+
+    def __init__(self, host: Host, plans: Plans) -> None:
+        self._host, self._plans = host, plans
+        self._held: OrderedDict[str, Live] = OrderedDict()
+        self._coming: dict[str, asyncio.Task[None]] = {}  # those that are being read or begun
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    async def get(self, arn: str) -> Live:
+        """The execution, read from its journal when it is not here.
+
+        What is to happen to it must be sent before anything else is awaited: by then it may have been forgotten. Raises
+        ApiError ExecutionDoesNotExist, StoreError.
+        """
+        while True:
+            live = self._held.get(arn)
+            if live is not None:
+                self._held.move_to_end(arn)
+                return live
+            if (coming := self._coming.get(arn)) is not None:
+                await asyncio.wait((coming,))
+            else:
+                await asyncio.shield(self._come(arn, self._read(arn)))
+
+    async def begin(self, live: Live, first: Event) -> None:
+        """Take a new execution's first event; durable when it returns. Raises Conflict where the ARN is known."""
+        arn = live.arn
+        while (coming := self._coming.get(arn)) is not None:
+            await asyncio.wait((coming,))
+        if arn in self._held:
+            raise Conflict(f"{arn} exists")
+        answer = live.ask(first)
+        self._come(arn, self._settle(live, answer))
+        await asyncio.shield(answer)
+
+    def deliver(self, arn: str, event: Event) -> None:
+        """Have an event taken, as soon as the execution can be read."""
+        live = self._held.get(arn)
+        if live is not None:
+            live.post(event)
+        else:
+            self._host.spawn(self._read_and_post(arn, event))
+
+    def forget(self, arn: str) -> None:
+        """What is asked of the execution next is read from the store."""
+        self._held.pop(arn, None)
+
+    def close(self) -> None:
+        """Take nothing more: whoever still waits for one of them is told."""
+        for coming in self._coming.values():
+            coming.cancel()
+        for live in self._held.values():
+            live.abandon(closing())
+
+    def _come(self, arn: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        coming = self._coming[arn] = asyncio.ensure_future(work)
+
+        def came(coming: asyncio.Task[None]) -> None:
+            del self._coming[arn]
+            if not coming.cancelled():
+                coming.exception()  # whoever asked was told; if nobody waits any more, nobody needs to know
+
+        coming.add_done_callback(came)
+        return coming
+
+    async def _settle(self, live: Live, answer: asyncio.Future[int]) -> None:
+        """Until the fate of the first commit is known, nobody may read the execution."""
+        try:
+            await asyncio.wait((answer,))
+            await live.at_rest.wait()
+        except asyncio.CancelledError:
+            live.abandon(closing())
+            raise
+        if live.summary.length:
+            self._hold(live)
+
+    async def _read(self, arn: str) -> None:
+        with self._host.clock.busy():
+            try:
+                summary = await self._host.store.summary(arn)
+                journal = await self._host.store.journal(arn)
+            except NotFound:
+                raise no_execution(arn) from None
+            plan = await self._plans.get(summary.definition)
+            live = Live(self._host, summary, plan, recover(plan, journal), journal[-1].at)
+            self._hold(live)
+            live.carry_on()
+
+    async def _read_and_post(self, arn: str, event: Event) -> None:
+        with self._host.clock.busy():
+            while True:
+                try:
+                    live = await self.get(arn)
+                except Unavailable as error:
+                    log.warning("execution %s cannot be read now: %s", arn, error)
+                    with self._host.clock.idle():
+                        await self._host.clock.sleep_until(self._host.clock.now() + RETRY_SECONDS)
+                except Exception:
+                    # One execution that cannot be read must not take the others with it.
+                    log.exception("execution %s cannot be read", arn)
+                    return
+                else:
+                    live.post(event)
+                    return
+
+    def _hold(self, live: Live) -> None:
+        self._held[live.arn] = live
+        if len(self._held) > IDLE_EXECUTIONS:
+            for arn, each in list(self._held.items())[: len(self._held) - IDLE_EXECUTIONS]:
+                if each.idle:
+                    del self._held[arn]
+
+
+def no_execution(arn: str) -> ApiError:
+    """What a call is told that names an execution which is not there."""
+    return ApiError("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")

@@ -1,0 +1,72 @@
+"""Questions and orders to a store that no process works on.
+
+An order goes to an engine that lasts as long as the order does. It takes the event, and whatever follows at once, but
+makes no call: those stay open in the store for the process that goes on with the execution. Owns that engine.
+Neighbours: control.py, family.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from treadle.language.scope import Json
+from treadle.language.values import is_object
+from treadle.machine.commands import RunTask
+from treadle.runtime.control import Control, EngineControl, ListExecutions, ListTasks, Request, Stop
+from treadle.runtime.engine import Engine
+from treadle.runtime.family import Family
+from treadle.runtime.ports import Call, Redelivery, Store, WaitRow
+
+_KINDS: Final = ("lambda", "activity", "service", "aws-sdk", "http")
+
+
+class OfflineControl(Control):
+    """Asks an open store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def ask(self, request: Request) -> AsyncGenerator[Json]:
+        """The items of the reply."""
+        for item in await self._items(request):
+            yield item
+
+    async def _items(self, request: Request) -> list[Json]:
+        family = Family(self._store)
+        if not isinstance(request, ListExecutions | ListTasks):
+            family.add(request.arn)
+        nested = await self._nested(request.arn) if isinstance(request, Stop) else []
+        async with Engine(family.view, dict.fromkeys(_KINDS, Parked())) as engine:
+            items = [item async for item in EngineControl(engine).ask(request)]
+        for arn in nested:
+            await self._items(Stop(arn=arn))
+        return items
+
+    async def _nested(self, arn: str) -> list[str]:
+        """The executions that this one waits for: they stop with it, as they would in an engine at work."""
+        return [child for row in await self._store.waits(arn) if (child := _child(row)) is not None]
+
+
+def _child(row: WaitRow) -> str | None:
+    job: Json = row.command.job if isinstance(row.command, RunTask) and row.kind == "poll" else None
+    arn = job.get("ExecutionArn") if is_object(job) else None
+    return arn if isinstance(arn, str) else None
+
+
+class Parked:
+    """Serves nothing: what is asked of it stays open."""
+
+    redelivery: Redelivery = "again"
+
+    async def call(self, call: Call) -> Json:
+        """Leave it to the next process."""
+        return await asyncio.get_running_loop().create_future()
+
+    async def poll(self, call: Call) -> Json:
+        """Leave it to the next process."""
+        return await asyncio.get_running_loop().create_future()
+
+    async def cancel(self, call: Call) -> None:
+        """Nothing was begun here."""
