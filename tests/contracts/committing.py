@@ -16,7 +16,7 @@ import sys
 from treadle.errors import NotFound
 from treadle.runtime.ports import Store
 from treadle.stores import open_store
-from treadle.testing.store_contract import arn_of, commit_of, wait_of
+from treadle.testing.store_samples import arn_of, commit_of, wait_of
 
 PER_COMMIT = 2
 

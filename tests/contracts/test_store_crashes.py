@@ -16,7 +16,7 @@ import pytest
 
 from treadle.errors import Locked
 from treadle.stores import SqliteStore
-from treadle.testing.store_contract import arn_of, entries_of, everything, opened, wait_of
+from treadle.testing.store_samples import arn_of, entries_of, everything, opened, wait_of
 
 DEEP = os.environ.get("TREADLE_DEEP") == "1"
 KILLS = 200 if DEEP else 20

@@ -17,7 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from treadle.runtime.ports import Commit, Store, WaitRow
 from treadle.stores import MemoryStore, SqliteStore
-from treadle.testing.store_contract import RULES, Rule, arn_of, commit_of, error_of, everything, name, wait_of
+from treadle.testing.store_contract import RULES, Rule, name
+from treadle.testing.store_samples import arn_of, commit_of, error_of, everything, wait_of
 
 DEEP = os.environ.get("TREADLE_DEEP") == "1"
 

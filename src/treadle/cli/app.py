@@ -92,7 +92,7 @@ def command(group: click.Group | None = None, *, example: str, **settings: Any) 
     return make
 
 
-@click.group(cls=Treadle, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group("treadle", cls=Treadle, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(version("treadle"), prog_name="treadle", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show where an error comes from.")
 def cli() -> None:

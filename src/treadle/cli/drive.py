@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from treadle.cli.follow import Display, Interrupted, StandsStill, follow
+from treadle.cli.follow import Display, Interrupted, StandsStill, follow, signals
 from treadle.cli.inputs import Source
 from treadle.cli.problems import FAILED, OK
 from treadle.cli.session import DEFAULT_STORE, Before, Setup, at_work, clock_of, world_of
@@ -94,21 +94,28 @@ async def drive(
     clock = clock_of(task.setup, past.last or START)
     commits: asyncio.Queue[Commit] = asyncio.Queue()
     display = Display(out, task.arn, task.hint, clock, task.as_json)
-    for summary, journal in past.executions:
-        if summary.arn == task.arn or summary.status == "RUNNING":
-            display.catch_up(summary.arn, journal, await store.waits(summary.arn))
-    async with at_work(store, world, task.arn, past, clock, task.setup.seed, commits) as engine:
-        if begin is not None:
-            with clock.busy():
-                await begin(engine)
-        try:
-            await follow(engine, task.arn, display, commits)
-        except Interrupted as interrupted:
-            _tell_interruption(task, out)
-            return interrupted.status
-        except StandsStill:
-            write("It stands still: it waits for an answer, and in virtual time only --mock gives one.", out)
-        return describe(await engine.result(task.arn), await engine.journal(task.arn), task.as_json, out)
+    with signals() as signalled:
+        stood = [
+            (summary.arn, journal, await store.waits(summary.arn))
+            for summary, journal in past.executions
+            if summary.arn == task.arn or summary.status == "RUNNING"
+        ]
+        async with at_work(store, world, task.arn, past, clock, task.setup.seed, commits) as engine:
+            # Only now can others do what the lines tell them to.
+            for arn, journal, waits in stood:
+                display.catch_up(arn, journal, waits)
+            if begin is not None:
+                with clock.busy():
+                    await begin(engine)
+            try:
+                await follow(engine, task.arn, display, commits, signalled)
+            except Interrupted as interrupted:
+                _tell_interruption(task, out)
+                return interrupted.status
+            except StandsStill:
+                write("It stands still: it waits for an answer, and in virtual time only --mock gives one.", out)
+            result, journal = await engine.result(task.arn), await engine.journal(task.arn)
+    return describe(result, journal, task.as_json, out)
 
 
 def _tell_interruption(task: Drive, out: Console) -> None:

@@ -205,8 +205,7 @@ def stop(execution: str, error: str | None, cause: str | None, url: str) -> int:
 async def _stop(url: str, execution: str, error: str | None, cause: str | None) -> Summary:
     async with access(url) as store:
         arn = await store.find(execution)
-        await store.control.order(Stop(arn=arn, error=error, cause=cause))
-        return (await store.control.describe(arn)).summary
+        return await store.control.stop(Stop(arn=arn, error=error, cause=cause))
 
 
 @command(executions, example="treadle executions redrive order-7 --mock answers.yaml")
@@ -288,7 +287,8 @@ async def _fork(
         journal = await store.journal(summary.arn)
         at = event if state is None else _entering(journal, state, summary.name)
         assert at is not None
-        standing = standing_in(entry for entry in journal if entry.id <= at)
+        entering = next((index for index, entry in enumerate(journal) if entry.id == at), len(journal))
+        standing = standing_in(journal[: entering + 1])
         name = name or f"{summary.name[:60]}-fork-{secrets.token_hex(4)}"
         arn = execution_arn(summary.machine_arn, name)
         copy = msgspec.structs.replace(summary, arn=arn, name=name)

@@ -87,7 +87,7 @@ class StandsStill(Exception):
 
 
 @contextmanager
-def _signals() -> Generator[asyncio.Future[int]]:
+def signals() -> Generator[asyncio.Future[int]]:
     """A future that a signal to stop resolves with its number."""
     loop = asyncio.get_running_loop()
     arrived: asyncio.Future[int] = loop.create_future()
@@ -106,14 +106,16 @@ def _signals() -> Generator[asyncio.Future[int]]:
             loop.remove_signal_handler(each)
 
 
-async def follow(engine: Engine, arn: str, display: Display, commits: asyncio.Queue[Commit]) -> Summary:
+async def follow(
+    engine: Engine, arn: str, display: Display, commits: asyncio.Queue[Commit], signalled: asyncio.Future[int]
+) -> Summary:
     """Show what is committed until the execution ends. Raises Interrupted, StandsStill."""
 
     async def show() -> None:
         while True:
             display.take(await commits.get())
 
-    with display.region(), _signals() as signalled:
+    with display.region():
         closing = asyncio.ensure_future(engine.wait_closed(arn))
         showing = asyncio.ensure_future(show())
         still = [asyncio.ensure_future(engine.clock.still.wait())] if isinstance(engine.clock, VirtualClock) else []

@@ -147,9 +147,8 @@ async def _go_on(task: Drive, store: Store, summary: Summary) -> int:
     news = f"Execution {summary.name} goes on where it stopped, after {summary.length} entries of its journal"
     if summary.definition != task.source.machine.digest:
         news += f", with the definition that it was started with ({task.source.path} has changed since)"
-    return await drive(
-        replace(task, source=source), store, news, past, standing=standing_in(await store.journal(summary.arn))
-    )
+    standing = standing_in(await store.journal(summary.arn))
+    return await drive(replace(task, source=source), store, news, past, standing=standing)
 
 
 def _same_input(summary: Summary, value: Json | None) -> None:

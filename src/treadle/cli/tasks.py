@@ -82,7 +82,7 @@ def succeed(execution: str, task: str, output: str | None, output_file: str | No
     value = either("--output", output, "--output-file", output_file)
 
     async def answer(store: Access, wait: OpenWait) -> None:
-        await store.control.order(Succeed(arn=wait.arn, wait=wait.wait, output={} if value is None else value[0]))
+        await store.control.answer(Succeed(arn=wait.arn, wait=wait.wait, output={} if value is None else value[0]))
 
     return run_async(_answer(url, execution, task, answer, "has succeeded"))
 
@@ -97,7 +97,7 @@ def fail(execution: str, task: str, error: str | None, cause: str | None, url: s
     """Let TASK (a state or a number) of EXECUTION fail."""
 
     async def answer(store: Access, wait: OpenWait) -> None:
-        await store.control.order(Fail(arn=wait.arn, wait=wait.wait, error=error, cause=cause))
+        await store.control.answer(Fail(arn=wait.arn, wait=wait.wait, error=error, cause=cause))
 
     return run_async(_answer(url, execution, task, answer, "has failed"))
 
@@ -110,7 +110,7 @@ def heartbeat(execution: str, task: str, url: str) -> int:
     """Say that TASK (a state or a number) of EXECUTION is still being worked on."""
 
     async def answer(store: Access, wait: OpenWait) -> None:
-        await store.control.order(Heartbeat(wait.arn, wait.wait))
+        await store.control.answer(Heartbeat(wait.arn, wait.wait))
 
     return run_async(_answer(url, execution, task, answer, "is alive"))
 

@@ -16,7 +16,7 @@ from treadle.cli.app import command
 from treadle.cli.problems import FAILED, OK, run_async
 from treadle.cli.session import existing_store, opened
 from treadle.cli.show import clean, console, write, write_json
-from treadle.errors import Corrupt, DefinitionError, NotFound
+from treadle.errors import Corrupt, DefinitionError, StoreError
 from treadle.language.compile import compile_definition
 from treadle.language.plan import Plan
 from treadle.machine.commands import RunTask, StartTimer
@@ -72,7 +72,7 @@ async def faults(store: Store, summary: Summary, plans: dict[str, Plan]) -> Asyn
             plans[summary.definition] = compile_definition(await store.definition(summary.definition))
         journal = await store.journal(summary.arn)
         rows = await store.waits(summary.arn)
-    except (Corrupt, NotFound, DefinitionError) as error:
+    except (StoreError, DefinitionError) as error:
         yield str(error)
         return
     plan = plans[summary.definition]

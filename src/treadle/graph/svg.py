@@ -37,6 +37,8 @@ _PAINTED: Final = (
     (".page", "fill", "page"),
     ("text", "fill", "text"),
     (".type, .label", "fill", "dim"),
+    (".label", "stroke", "page"),
+    (".label", "stroke", "page"),
     (".label.caught", "fill", "bad"),
     (".state rect", "fill", "box"),
     (".state rect", "stroke", "line"),
@@ -57,6 +59,8 @@ _SHAPED: Final = """\
 text { font-family: system-ui, "Segoe UI", Helvetica, Arial, sans-serif; text-anchor: middle; }
 .name { font-size: 13px; font-weight: 600; }
 .type, .label { font-size: 10.5px; }
+.label { paint-order: stroke; stroke-width: 4px; stroke-linejoin: round; }
+.label { paint-order: stroke; stroke-width: 4px; stroke-linejoin: round; }
 .state rect { stroke-width: 1.2; }
 .Wait rect { stroke-dasharray: 2 3; }
 .scope { stroke-width: 0.8; stroke-dasharray: 5 4; }

@@ -51,6 +51,7 @@ class VirtualClock:
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = 0
         self._looking = False
+        self._quiet = 0  # turns of the event loop since somebody was busy
         self.still = asyncio.Event()
 
     def now(self) -> float:
@@ -89,6 +90,7 @@ class VirtualClock:
 
     def _enter(self) -> None:
         self._busy += 1
+        self._quiet = 0
         self.still.clear()
 
     def _leave(self) -> None:
@@ -98,16 +100,17 @@ class VirtualClock:
     def _look(self) -> None:
         if not self._looking and not self._busy:
             self._looking = True
-            asyncio.get_running_loop().call_soon(self._settle, _ROUNDS)
+            self._quiet = 0
+            asyncio.get_running_loop().call_soon(self._settle)
 
-    def _settle(self, rounds: int) -> None:
+    def _settle(self) -> None:
         """Let everything that is ready run first: whoever becomes busy thereby keeps the time."""
-        if self._busy:
-            self._looking = False
-        elif rounds:
-            asyncio.get_running_loop().call_soon(self._settle, rounds - 1)
-        else:
-            self._looking = False
+        self._quiet += 1
+        if not self._busy and self._quiet <= _ROUNDS:
+            asyncio.get_running_loop().call_soon(self._settle)
+            return
+        self._looking = False
+        if not self._busy:
             self._jump()
 
     def _jump(self) -> None:

@@ -41,6 +41,8 @@ REPLY_BYTES: Final = 64 * 1024 * 1024
 CONNECTIONS: Final = 16
 SECONDS: Final = 30.0
 """How long a request, an answer to it, or the other side's reading may take."""
+LAST_SECONDS: Final = 5.0
+"""How long an answer may take when the process is about to end."""
 _SOCKET_PATH_BYTES: Final = 100  # sun_path has 104 to 108, by system
 
 _PageSize: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1000)]
@@ -171,8 +173,12 @@ class Control(ABC):
         """Open callbacks and activities."""
         return [msgspec.convert(item, OpenWait) async for item in self.ask(request)]
 
-    async def order(self, request: Stop | Succeed | Fail | Heartbeat) -> None:
-        """Have something done. Raises ApiError where it cannot be."""
+    async def stop(self, request: Stop) -> Summary:
+        """Stop an execution; gives how it ended, now or before. Raises ApiError ExecutionDoesNotExist."""
+        return msgspec.convert(await self._one(request), Summary)
+
+    async def answer(self, request: Succeed | Fail | Heartbeat) -> None:
+        """Answer a task. Raises ApiError TaskDoesNotExist, TaskTimedOut."""
         await self._one(request)
 
     async def _one(self, request: Request) -> Json:
@@ -258,8 +264,9 @@ class EngineControl(Control):
             for row in rows
         ]
 
-    async def _stop(self, request: Stop) -> AsyncIterator[float]:
-        yield await self._engine.stop(request.arn, request.error, request.cause)
+    async def _stop(self, request: Stop) -> AsyncIterator[Summary]:
+        await self._engine.stop(request.arn, request.error, request.cause)
+        yield await self._engine.summary(request.arn)
 
     async def _succeed(self, request: Succeed) -> AsyncIterator[None]:
         await self._engine.succeed_task(await self._answerable(request.arn, request.wait), request.output)
@@ -359,21 +366,19 @@ def _listening(path: Path) -> socket.socket:
 @asynccontextmanager
 async def serve(control: Control, path: Path) -> AsyncGenerator[None]:
     """Answer requests at a socket meanwhile. Raises OSError when there can be none at this path."""
-    open_connections: set[asyncio.Task[None]] = set()
+    connections: dict[asyncio.Task[None], _Connection] = {}
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        open_connections.add(task)
+        connections[task] = connection = _Connection(control, reader, writer)
         try:
-            await _Connection(control, reader, writer).run(welcome=len(open_connections) <= CONNECTIONS)
-        except (OSError, TimeoutError):
-            # The other side has gone, or is too slow to be waited for.
-            writer.transport.abort()
-        except asyncio.CancelledError:
+            await connection.run(welcome=len(connections) <= CONNECTIONS)
+        except (OSError, TimeoutError, asyncio.CancelledError):
+            # The other side has gone or is too slow to be waited for, or this process ends.
             writer.transport.abort()
         finally:
-            open_connections.discard(task)
+            del connections[task]
 
     listener = _listening(path)
     async with AsyncExitStack() as stack:
@@ -383,10 +388,20 @@ async def serve(control: Control, path: Path) -> AsyncGenerator[None]:
             yield
         finally:
             server.close()
-            for task in open_connections:
-                task.cancel()
-            if open_connections:
-                await asyncio.wait(open_connections)
+            await _let_end(connections)
+
+
+async def _let_end(connections: dict[asyncio.Task[None], _Connection]) -> None:
+    """Who is being answered gets the answer: it may be what ended the execution, and with it this process."""
+    for task, connection in list(connections.items()):
+        if connection.answering:
+            connection.last = True
+        else:
+            task.cancel()
+    if connections:
+        _, late = await asyncio.wait(list(connections), timeout=LAST_SECONDS)
+        for task in late:
+            task.cancel()
 
 
 class _Connection:
@@ -394,6 +409,8 @@ class _Connection:
 
     def __init__(self, control: Control, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._control, self._reader, self._writer = control, reader, writer
+        self.answering = False
+        self.last = False  # whether to hang up after the answer
 
     async def run(self, welcome: bool) -> None:
         """Answer until the other side hangs up."""
@@ -403,8 +420,10 @@ class _Connection:
         if refusal is not None:
             await self._send(_error("AccessDeniedException", refusal))
         else:
-            while line := await self._line():
+            while not self.last and (line := await self._line()):
+                self.answering = True
                 await self._answer(line)
+                self.answering = False
         self._writer.close()
         with suppress(OSError):
             await self._writer.wait_closed()

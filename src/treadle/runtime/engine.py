@@ -24,7 +24,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import msgspec
 
@@ -53,9 +53,6 @@ from treadle.runtime.lives import Lives, no_execution
 from treadle.runtime.machines import Plans, StateMachine
 from treadle.runtime.ports import Clock, Integration, Store, Summary, WaitRow
 from treadle.runtime.tokens import Tokens
-
-_OFFERED: Final = 100
-"""Tasks of an activity that are looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ class Engine:
         self._agenda = Agenda(store, self.clock, self._lives.deliver)
         self._calls = Calls(self.clock, integrations, self._lives.deliver, self._run)
         self._closings: defaultdict[str, list[asyncio.Future[Summary]]] = defaultdict(list)
-        self._takers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._takers: defaultdict[str, dict[asyncio.Event, None]] = defaultdict(dict)
         self._taken: set[tuple[str, int]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
@@ -135,7 +132,7 @@ class Engine:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         for task in list(self._background):
             task.cancel()
         self._lives.close()
@@ -143,7 +140,8 @@ class Engine:
             for each in waiting:
                 if not each.done():
                     each.set_exception(closing())
-        return await self._stack.__aexit__(kind, error, trace)
+        # What failed within `async with` is raised as it is; the group is told nothing, so it wraps nothing.
+        await self._stack.aclose()
 
     async def _resume(self) -> None:
         """Take up again what was under way when the last process ended."""
@@ -172,7 +170,8 @@ class Engine:
         follows from the machine's and the name unless given; `longest` bounds the seconds that the execution may take.
         Raises ApiError ExecutionAlreadyExists and InvalidExecutionInput, DefinitionError, StoreError.
         """
-        plan = await self._plans.keep(machine)
+        with self.clock.busy():
+            plan = await self._plans.keep(machine)
         name = name or str(uuid.uuid4())
         arn = arn or execution_arn(machine.arn, name)
         digest = hashlib.sha256(_written(input, "InvalidExecutionInput", "Input").encode()).hexdigest()
@@ -208,7 +207,7 @@ class Engine:
         return Started(arn, live.execution.started_at)
 
     async def _started_before(self, arn: str, digest: str) -> Started:
-        summary = await self.store.summary(arn)
+        summary = await self.summary(arn)
         # AWS 'StartExecution': idempotent with the same name and input, while the first is running.
         if summary.status == "RUNNING" and summary.input_digest == digest:
             return Started(arn, summary.started_at, new=False)
@@ -254,7 +253,8 @@ class Engine:
             raise ApiError(
                 "ValidationException", f"Event {event_id} of {arn} does not enter a state: choose one that does."
             )
-        plan = await self._plans.get(source.definition)
+        with self.clock.busy():
+            plan = await self._plans.get(source.definition)
         name = name or f"{source.name[:60]}-fork-{secrets.token_hex(4)}"
         copy = execution_arn(source.machine_arn, name)
         prefix = [_renamed(entry, copy, name) for entry in journal[:at]]
@@ -280,10 +280,11 @@ class Engine:
 
     async def summary(self, arn: str) -> Summary:
         """What is known of an execution. Raises ApiError ExecutionDoesNotExist."""
-        try:
-            return await self.store.summary(arn)
-        except NotFound:
-            raise no_execution(arn) from None
+        with self.clock.busy():
+            try:
+                return await self.store.summary(arn)
+            except NotFound:
+                raise no_execution(arn) from None
 
     async def result(self, arn: str) -> Result:
         """An execution with its input and output. Raises ApiError ExecutionDoesNotExist."""
@@ -297,10 +298,11 @@ class Engine:
 
     async def journal(self, arn: str) -> list[Entry]:
         """All entries of an execution. Raises ApiError ExecutionDoesNotExist."""
-        try:
-            return await self.store.journal(arn)
-        except NotFound:
-            raise no_execution(arn) from None
+        with self.clock.busy():
+            try:
+                return await self.store.journal(arn)
+            except NotFound:
+                raise no_execution(arn) from None
 
     async def wait_closed(self, arn: str) -> Summary:
         """Return when an execution has ended."""
@@ -342,8 +344,9 @@ class Engine:
             raise ApiError("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
         if command.heartbeat is not None:
             due = self.clock.now() + command.heartbeat
-            if await self.store.heartbeat(arn, wait, due):
-                self._agenda.move_heartbeat(arn, wait, due)
+            with self.clock.busy():
+                if await self.store.heartbeat(arn, wait, due):
+                    self._agenda.move_heartbeat(arn, wait, due)
 
     async def _live_for_token(self, arn: str) -> Live:
         try:
@@ -356,24 +359,35 @@ class Engine:
         end = self.clock.now() + patience
         arrived = asyncio.Event()
         takers = self._takers[topic]
-        takers.add(arrived)
+        takers[arrived] = None
         try:
             while True:
                 arrived.clear()
-                rows = await self.store.open_activities(topic, _OFFERED)
+                # So many may be on their way to others already: this page has one more.
+                limit = len(self._taken) + 1
+                with self.clock.busy():
+                    rows = await self.store.open_activities(topic, limit)
                 for row in rows:
                     if task := await self.take_task(row, worker):
                         return task
-                if len(rows) == _OFFERED:
+                if len(rows) == limit:
                     await asyncio.sleep(0)  # others were faster, and there may be more behind these
                     continue
                 if self.clock.now() >= end:
                     return None
                 await event_or_moment(self.clock, arrived, end)
         finally:
-            takers.discard(arrived)
+            del takers[arrived]
+            if arrived.is_set():
+                self._call_taker(topic)
             if not takers:
                 self._takers.pop(topic, None)
+
+    def _call_taker(self, topic: str) -> None:
+        """Wake one worker who waits; whoever leaves without need of the call passes it on."""
+        waiting = next((each for each in self._takers.get(topic, ()) if not each.is_set()), None)
+        if waiting is not None:
+            waiting.set()
 
     async def take_task(self, row: WaitRow, worker: str | None = None) -> ActivityTask | None:
         """Take one task of an activity; None when somebody else has."""
@@ -422,8 +436,7 @@ class Engine:
         self._agenda.add(row)
         if row.kind == "activity":
             assert row.topic is not None
-            for arrived in self._takers.get(row.topic, ()):
-                arrived.set()
+            self._call_taker(row.topic)
         elif row.kind in ("call", "poll", "map_run"):
             self._calls.start(row)
 

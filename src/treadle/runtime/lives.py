@@ -61,7 +61,8 @@ class Lives:
         if arn in self._held:
             raise Conflict(f"{arn} exists")
         answer = live.ask(first)
-        self._come(arn, self._settle(live, answer))
+        coming = self._come(arn, self._settle(live, answer))
+        coming.add_done_callback(lambda coming: live.abandon(closing()) if coming.cancelled() else None)
         await asyncio.shield(answer)
 
     def deliver(self, arn: str, event: Event) -> None:
@@ -96,12 +97,8 @@ class Lives:
 
     async def _settle(self, live: Live, answer: asyncio.Future[int]) -> None:
         """Until the fate of the first commit is known, nobody may read the execution."""
-        try:
-            await asyncio.wait((answer,))
-            await live.at_rest.wait()
-        except asyncio.CancelledError:
-            live.abandon(closing())
-            raise
+        await asyncio.wait((answer,))
+        await live.at_rest.wait()
         if live.summary.length:
             self._hold(live)
 

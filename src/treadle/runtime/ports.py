@@ -139,7 +139,7 @@ class Store(Protocol):
         limit: int = 100,
         after: str | None = None,
     ) -> Page:
-        """Executions, the newest first."""
+        """Executions, those that started last first. `after` is the `next` of a page. Raises NotFound for any other."""
         ...
 
     async def waits(self, arn: str) -> list[WaitRow]:
@@ -151,13 +151,13 @@ class Store(Protocol):
         ...
 
     async def due(self, before: float, limit: int = 1000, after: tuple[float, str, int] | None = None) -> list[WaitRow]:
-        """Open waits whose `moment` is at or before `before`, in the order of (moment, arn, wait), those after `after`
-        in that order only: read by index, a page at a time."""
+        """Open waits whose `moment` is at or before `before`, the earliest first; of the same moment those of the oldest
+        execution. `after` is the (moment, arn, wait) of the last row of the page before."""
         ...
 
     async def open_calls(self, after: tuple[str, int] | None = None, limit: int = 1000) -> list[WaitRow]:
-        """Open waits of the kinds that a host must take up again after a restart (call, poll, map_run), a page at a
-        time in the order of (arn, wait)."""
+        """Open waits of the kinds that a host must take up again after a restart (call, poll, map_run), those of the
+        oldest execution first. `after` is the (arn, wait) of the last row of the page before."""
         ...
 
     async def open_activities(self, topic: str, limit: int) -> list[WaitRow]:
@@ -165,7 +165,7 @@ class Store(Protocol):
         ...
 
     async def open_callbacks(self, limit: int = 1000, after: tuple[str, int] | None = None) -> list[WaitRow]:
-        """Open waits of kind `callback`, for people to answer."""
+        """Open waits of kind `callback`, for people to answer; in order and by page as `open_calls`."""
         ...
 
     async def heartbeat(self, arn: str, wait: int, due: float) -> bool:

@@ -4,27 +4,40 @@
     def test_my_store(rule: Rule, tmp_path: Path) -> None:
         asyncio.run(rule(lambda: MyStore(tmp_path)))
 
-A rule is given a function that makes a store; stores that it makes, one after the other, share what they keep. Needs no
-test framework. `pytest.register_assert_rewrite("treadle.testing.store_contract")` makes its failures speak.
+A rule is given a function that makes a store; stores that it makes, one after the other, share what they keep. Must not
+need a test framework. `pytest.register_assert_rewrite("treadle.testing.store_contract")` makes its failures speak.
+Neighbour: store_samples.py, which has what the rules commit.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
 
-from treadle.errors import Conflict, NotFound, StoreError
+from treadle.errors import Conflict, NotFound
 from treadle.language.scope import Json
 from treadle.language.values import json_text
-from treadle.machine.commands import Phase, RunTask, StartMapRun, StartTimer, Status, Wait
-from treadle.machine.journal import Entry
-from treadle.runtime.ports import Commit, Store, Summary, WaitKind, WaitRow
+from treadle.machine.commands import Phase, Status
+from treadle.runtime.ports import Commit, Store, WaitKind, WaitRow
+from treadle.testing.store_samples import (
+    MACHINE,
+    TOPIC,
+    Make,
+    arn_of,
+    commit_of,
+    entries_of,
+    error_of,
+    everything,
+    numbers,
+    opened,
+    summary_of,
+    task,
+    wait_of,
+)
 
-Make: TypeAlias = Callable[[], Store]
 Rule: TypeAlias = Callable[[Make], Awaitable[None]]
 
 RULES: Final[list[Rule]] = []
@@ -39,125 +52,6 @@ def name(rule: Rule) -> str:
 def _rule(rule: Rule) -> Rule:
     RULES.append(rule)
     return rule
-
-
-# ---- what is kept ------------------------------------------------------------------------------------------------
-
-MACHINE: Final = "arn:aws:states:us-east-1:123456789012:stateMachine:orders"
-TOPIC: Final = "arn:aws:states:us-east-1:123456789012:activity:approve"
-
-
-def arn_of(execution: str) -> str:
-    """The ARN of an execution of the machine `orders`."""
-    return f"arn:aws:states:us-east-1:123456789012:execution:orders:{execution}"
-
-
-def entries_of(first: int, count: int, value: Json = None) -> list[Entry]:
-    """Entries of a journal, `value` in their details and notes."""
-    return [
-        Entry("PassStateEntered", number + 1, number, (1, number), 1e9 + number / 8, {"input": value}, {"seen": value})
-        for number in range(first, first + count)
-    ]
-
-
-def summary_of(
-    execution: str, length: int, status: Status = "RUNNING", started_at: float = 1e9, machine: str = MACHINE
-) -> Summary:
-    """The summary of an execution."""
-    return Summary(
-        arn=arn_of(execution),
-        machine_arn=machine,
-        name=execution,
-        definition="sha256:00",
-        status=status,
-        started_at=started_at,
-        length=length,
-    )
-
-
-def commit_of(
-    execution: str,
-    expected: int,
-    count: int = 1,
-    opened: Sequence[WaitRow] = (),
-    closed: Sequence[int] = (),
-    *,
-    value: Json = None,
-    status: Status = "RUNNING",
-    started_at: float = 1e9,
-    machine: str = MACHINE,
-) -> Commit:
-    """A commit of `count` entries after the first `expected` ones."""
-    summary = summary_of(execution, expected + count, status, started_at, machine)
-    return Commit(expected, entries_of(expected, count, value), summary, opened, closed)
-
-
-def task(wait: int, phase: Phase = "scheduled", arguments: Json = None) -> RunTask:
-    """The command of a Task state."""
-    return RunTask(
-        wait=wait, state="Ask", resource="arn:aws:states:::lambda:invoke", arguments=arguments, phase=phase, attempt=0
-    )
-
-
-def wait_of(
-    execution: str,
-    wait: int,
-    kind: WaitKind = "timer",
-    due: float | None = None,
-    heartbeat_due: float | None = None,
-    *,
-    phase: Phase = "scheduled",
-    topic: str | None = None,
-    created_at: float = 0.0,
-) -> WaitRow:
-    """An open wait with the command that belongs to its kind."""
-    commands: dict[WaitKind, Wait] = {
-        "timer": StartTimer(wait, due or 0.0),
-        "map_run": StartMapRun(wait=wait, state="Each", arn=MACHINE + "/Each:1", settings={"n": [1]}),
-    }
-    return WaitRow(
-        arn=arn_of(execution),
-        wait=wait,
-        kind=kind,
-        command=commands.get(kind) or task(wait, phase),
-        due=due,
-        heartbeat_due=heartbeat_due,
-        topic=topic,
-        created_at=created_at,
-    )
-
-
-@asynccontextmanager
-async def opened(make: Make) -> AsyncGenerator[Store]:
-    """A store, open as long as the context lasts."""
-    store = make()
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-async def error_of(awaitable: Awaitable[object]) -> type[StoreError] | None:
-    """The kind of StoreError that it raises; None when it raises none."""
-    try:
-        await awaitable
-    except StoreError as error:
-        return type(error)
-    return None
-
-
-async def everything(store: Store) -> dict[str, tuple[Summary, list[Entry], list[WaitRow]]]:
-    """All executions of a store: summary, journal and open waits, by ARN."""
-    return {
-        summary.arn: (summary, await store.journal(summary.arn), await store.waits(summary.arn))
-        async for summary in store.every()
-    }
-
-
-def numbers(rows: Sequence[WaitRow]) -> list[int]:
-    """The waits' numbers, in the order of the rows."""
-    return [row.wait for row in rows]
 
 
 # ---- commits -----------------------------------------------------------------------------------------------------

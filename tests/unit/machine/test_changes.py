@@ -167,17 +167,29 @@ def test_a_history_without_room_for_two_events_more_is_not_redriven() -> None:
     assert driven.give(RedriveRequested()) == []
 
 
-def test_a_state_that_was_about_to_be_entered_keeps_its_input_through_a_stop_and_a_redrive() -> None:
-    driven = Driven(chain(A={"Type": "Pass", "Result": "kept"}, T=task()), journal=[])
-    moment = Moment(driven.now, driven.random, str)
-    event: Any = StartRequested({}, identity_of())
-    while driven.types[-1:] != ["PassStateExited"]:
-        entries, _ = driven.interpreter.handle(event, moment, page=1)
+def halted_after(type: str, definition: dict[str, Any], input: Any = None) -> Driven:
+    """An execution that was stopped between two pages, right after an entry of this type, and redriven."""
+    driven = Driven(definition, journal=[])
+    event: Any = StartRequested({} if input is None else input, identity_of())
+    while driven.types[-1:] != [type]:
+        entries, _ = driven.interpreter.handle(event, Moment(driven.now, driven.random, str), page=1)
         driven.journal += entries
         event = None
     driven.give(StopRequested())
     driven.give(RedriveRequested())
+    return driven
+
+
+def test_a_state_that_was_about_to_be_entered_keeps_its_input_through_a_stop_and_a_redrive() -> None:
+    driven = halted_after("PassStateExited", chain(A={"Type": "Pass", "Result": "kept"}, T=task()))
     assert driven.last("TaskStateEntered").details["input"] == "kept"
+
+
+def test_an_iteration_that_starts_because_of_a_redrive_points_at_the_redrive() -> None:
+    definition = chain(M=mapped(chain(I={"Type": "Pass"}), ItemsPath="$.items"))
+    driven = halted_after("MapStateStarted", definition, {"items": [1]})
+    assert driven.last("MapIterationStarted").previous == driven.last("ExecutionRedriven").id
+    assert driven.types.count("MapStateStarted") == 1
 
 
 # ---- fork --------------------------------------------------------------------------------------------------------

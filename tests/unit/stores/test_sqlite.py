@@ -16,7 +16,7 @@ from treadle.errors import Corrupt, Locked, StoreError, Unavailable
 from treadle.runtime.ports import Commit, WaitKind
 from treadle.stores import SqliteStore, queries
 from treadle.stores.schema import MIGRATIONS
-from treadle.testing.store_contract import (
+from treadle.testing.store_samples import (
     TOPIC,
     arn_of,
     commit_of,
