@@ -1,130 +1,103 @@
-"""Three real definitions, run against scripted tasks in virtual time; prints the path each one took.
+"""Order fulfilment with real functions, killed in the middle, and going on as if nothing had happened.
 
-make demo
+    make demo
+
+Everything is done through the command line, as a person would: `treadle run` in a process that is killed with -9, the
+same command again, the approval by `treadle tasks succeed` from a second process, the history at the end.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-from treadle.testing import Answer, Fails, InTurn, Returns, Run, run
-
-DEFINITIONS = Path(__file__).parent / "definitions"
-BOLD, DIM, RED, GREEN, YELLOW, PLAIN = (
-    ("\033[1m", "\033[2m", "\033[31m", "\033[32m", "\033[33m", "\033[0m") if sys.stdout.isatty() else ("",) * 6
+HERE = Path(__file__).parent / "order-fulfilment"
+NAME = "order-7"
+INPUT = '{"order": 7, "items": ["lamp", "desk", "chair"]}'
+BOLD, DIM, RED, GREEN, PLAIN = (
+    ("\033[1m", "\033[2m", "\033[31m", "\033[32m", "\033[0m") if sys.stdout.isatty() else ("",) * 5
 )
+PATIENCE = 60.0
 
 
-@dataclass(frozen=True)
-class Scene:
-    title: str
-    definition: str
-    input: Any
-    tasks: Mapping[str, Answer]
+def say(text: str) -> None:
+    print(f"\n{BOLD}{text}{PLAIN}", flush=True)
 
 
-def payload(value: Any, after: float = 1) -> Returns:
-    """What the optimised Lambda integration returns."""
-    return Returns({"Payload": value, "StatusCode": 200}, after=after)
+def treadle(*arguments: str) -> list[str]:
+    """A command line, as a person would type it."""
+    return [sys.executable, "-m", "treadle", *arguments]
 
 
-SCENES = (
-    Scene(
-        "A canary deployment that is throttled once, and rolled back at the second step",
-        "canary-deployment.asl.yaml",
-        {"release": "v42"},
-        {
-            "Shift traffic": InTurn(
-                [
-                    Fails("Lambda.TooManyRequestsException", "Rate exceeded"),
-                    payload({"percent": 5}),
-                    payload({"percent": 25}),
-                ]
-            ),
-            "Check health": InTurn([payload({"errorRate": 0.001}), payload({"errorRate": 0.2})]),
-            "Roll back": payload({"percent": 0}),
-        },
-    ),
-    Scene(
-        "A regional failover: checks side by side, replicas promoted two at a time, one heartbeat missed",
-        "regional-failover.asl.yaml",
-        {"target": "eu-west-1", "databases": ["orders", "stock", "users"]},
-        {
-            "Capacity": Returns({"free": 0.6}, after=3),
-            "Replication lag": InTurn([Fails("Lag.TooHigh", "41 s behind", after=2), Returns({"seconds": 1}, after=2)]),
-            "Promote replica": InTurn(
-                [Returns("orders", 40), Returns("stock", 500), Returns("users", 30), Returns("stock", 50)]
-            ),
-            "Move traffic": Returns({"dns": "moved"}, after=4),
-        },
-    ),
-    Scene(
-        "A cost report in JSONata that a person approves after an hour",
-        "cost-report.asl.yaml",
-        {
-            "threshold": 1000,
-            "usage": [
-                {"team": "search", "price": 2.5, "hours": 300},
-                {"team": "checkout", "price": 1.25, "hours": 400},
-                {"team": "search", "price": 0.5, "hours": 100},
-            ],
-        },
-        {"Ask finance": Returns({"by": "mira"}, after=3600)},
-    ),
-)
-
-MARKS = {
-    "Failed": f"{RED}failed{PLAIN}",
-    "TimedOut": f"{RED}timed out{PLAIN}",
-    "Aborted": f"{YELLOW}aborted{PLAIN}",
-    "Exited": f"{GREEN}done{PLAIN}",
-}
+def start(store: str, log: IO[str]) -> subprocess.Popen[str]:
+    """`treadle run`, in a process of its own; what it prints is shown as it comes."""
+    command = treadle(
+        "run",
+        str(HERE / "order-fulfilment.asl.yaml"),
+        *("--functions", str(HERE / "functions")),
+        *("--input", INPUT, "--name", NAME, "--store", store),
+    )
+    print(f"{DIM}$ treadle {' '.join(command[3:])}{PLAIN}", flush=True)
+    return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True)
 
 
-def tree(result: Run) -> list[str]:
-    """The path an execution took, one line per state entered and per thing that went wrong."""
-    start, lines = result.journal[0].at, []
-    entered: dict[tuple[int, ...], float] = {}
-    for entry in result.journal:
-        indent, at = "   " * len(entry.frame), f"{DIM}{entry.at - start:>9.1f}s{PLAIN} "
-        if entry.type.endswith("StateEntered"):
-            entered[entry.frame] = entry.at
-            kind = entry.type.removesuffix("StateEntered")
-            lines.append(f"{at}{indent}{BOLD}{entry.details['name']}{PLAIN} {DIM}{kind}{PLAIN}")
-        elif entry.type.endswith("StateExited"):
-            took = entry.at - entered.get(entry.frame, entry.at)
-            variables = "".join(
-                f" {DIM}{name}={value}{PLAIN}" for name, value in entry.details.get("assignedVariables", {}).items()
-            )
-            if took or variables:
-                which = f"{entry.details['name']} " if entry.frame else ""
-                lines.append(f"{at}{indent} └ {which}{MARKS['Exited']} after {took:.1f}s{variables}")
-        elif entry.type == "RetryScheduled":
-            lines.append(f"{at}{indent} ├ {YELLOW}retry{PLAIN} in {entry.note['at'] - entry.at:.1f}s")
-        elif entry.type.endswith(("Failed", "TimedOut", "StateAborted")) and not entry.type.startswith("Execution"):
-            mark = next(text for suffix, text in MARKS.items() if entry.type.endswith(suffix))
-            lines.append(f"{at}{indent} ├ {mark} {entry.details.get('error', '')}")
-    return lines
+class Output:
+    """What a process has printed, read and shown as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._shown = path, 0
+
+    def until(self, text: str, process: subprocess.Popen[str]) -> None:
+        """Show what comes until a text has come, or the process has ended."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            ended = process.poll() is not None
+            printed = self._path.read_text()
+            print(printed[self._shown :], end="", flush=True)
+            self._shown, new = len(printed), printed[self._shown :]
+            if ended or (text and text in new):
+                return
+            time.sleep(0.05)
+        raise SystemExit(f"the demo waited {PATIENCE:.0f} s for {text!r} in vain")
 
 
 def main() -> int:
-    for scene in SCENES:
-        begin = time.perf_counter()
-        result = run((DEFINITIONS / scene.definition).read_text(), scene.input, scene.tasks)
-        took = time.perf_counter() - begin
-        print(f"\n{BOLD}{scene.title}{PLAIN}\n{DIM}{scene.definition}{PLAIN}")
-        print("\n".join(tree(result)))
-        colour = GREEN if result.status == "SUCCEEDED" else RED
-        outcome = result.output if result.status == "SUCCEEDED" else f"{result.error}: {result.cause}"
-        print(f"{colour}{result.status}{PLAIN} {outcome}")
-        events = len(result.history)
-        print(f"{DIM}{result.seconds:,.0f} s of virtual time, {events} events, in {took * 1000:.0f} ms{PLAIN}")
-    return 0
+    with tempfile.TemporaryDirectory(prefix="treadle-demo-") as store:
+        say("An order is fulfilled by real functions. The card network is down at first.")
+        path = Path(store, "first.log")
+        with path.open("w") as log:
+            process = start(store, log)
+            Output(path).until("Charge the card", process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        print(f"\n{RED}kill -9 {process.pid}{PLAIN}: the process is gone, while the payment was under way.")
+
+        say("The same command again: it goes on where it stopped.")
+        path = Path(store, "second.log")
+        with path.open("w") as log:
+            process = start(store, log)
+            output = Output(path)
+            output.until("answer it with", process)
+            say("It waits for a person. The answer comes from another process.")
+            answer = treadle(
+                "tasks", "succeed", NAME, "Ask for approval", "--output", '{"by": "mira"}', "--store", store
+            )
+            print(f"{DIM}$ treadle {' '.join(answer[3:])}{PLAIN}", flush=True)
+            subprocess.run(answer, check=True)
+            output.until("", process)
+        succeeded = process.wait() == 0
+
+        say("What happened, as the history tells it:")
+        subprocess.run(treadle("executions", "history", NAME, "--store", store), check=True)
+        subprocess.run(treadle("verify", "--store", store), check=True)
+        print(f"\n{GREEN}The order was fulfilled.{PLAIN}" if succeeded else f"\n{RED}The order failed.{PLAIN}")
+        return 0 if succeeded else 1
 
 
 if __name__ == "__main__":

@@ -183,7 +183,6 @@ DAMAGES = {
         "UPDATE journal SET entries = CAST(substr(entries, 1, length(entries) - 1) || '?' AS BLOB) WHERE first = 0",
         "damaged",
     ),
-    "a journal of another kind": ("UPDATE journal SET entries = 5 WHERE first = 0", ""),
     "a journal row that is gone": ("DELETE FROM journal WHERE first > 0", "lacks"),
     "a wait that is gone": ("DELETE FROM waits", "the journal has it open at entry"),
 }

@@ -2,12 +2,12 @@
 
     cycles are opened -> ranks -> long edges get a place in every layer -> order in the layers -> coordinates
 
-Owns coordinates. Works on boxes and edges alone and knows nothing of states. Deterministic; the work grows with the
-number of places times a constant.
+Owns coordinates. Works on boxes and edges alone and knows nothing of states. Deterministic.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -49,6 +49,7 @@ class _Layout:
         self.real = len(boxes)
         self.lines = lines
         self.loops = [line for line in lines if line.source == line.target]
+        self.ranks: list[int] = []
         self.layers: list[list[int]] = []
         self.above: list[list[int]] = []
         self.below: list[list[int]] = []
@@ -56,8 +57,8 @@ class _Layout:
 
     def run(self, start: int) -> tuple[float, float]:
         turned = self._turned(start)
-        ranks = self._ranks(turned)
-        self._fill_layers(ranks, turned)
+        self.ranks = self._ranks(turned)
+        self._fill_layers(self.ranks, turned)
         self._order()
         self._across()
         self._down()
@@ -152,15 +153,16 @@ class _Layout:
                 break
             down = sweep % 2 == 0
             beside = self.above if down else self.below
+            position = self._positions()
             for layer in self.layers if down else self.layers[::-1]:
-                position = self._positions()
                 middle = {
                     place: sum(position[each] for each in beside[place]) / len(beside[place])
                     if beside[place]
                     else position[place]
                     for place in layer
                 }
-                layer.sort(key=lambda place: middle[place])
+                layer.sort(key=middle.__getitem__)
+                position.update((place, index) for index, place in enumerate(layer))
             crossings = self._crossings()
             if crossings < fewest:
                 best, fewest = [list(layer) for layer in self.layers], crossings
@@ -173,11 +175,12 @@ class _Layout:
         position = self._positions()
         crossings = 0
         for layer in self.layers:
-            ends: list[int] = []
+            ends: list[int] = []  # sorted
             for place in layer:
                 for end in sorted(position[lower] for lower in self.below[place]):
-                    crossings += sum(1 for other in ends if other > end)
-                    ends.append(end)
+                    at = bisect_right(ends, end)
+                    crossings += len(ends) - at
+                    ends.insert(at, end)
         return crossings
 
     # ---- coordinates ----
@@ -225,29 +228,18 @@ class _Layout:
 
     def _draw(self) -> None:
         ports = self._ports()
+        heights = [max((self.places[place].height for place in layer), default=0.0) for layer in self.layers]
         for number, (line, chain, turned) in enumerate(self.chains):
             top, bottom = self.places[chain[0]], self.places[chain[-1]]
             points = [(ports[number, 0], top.y + top.height / 2)]
-            for place in chain[1:-1]:
-                middle = self.places[place]
+            for rank, place in enumerate(chain[1:-1], self.ranks[chain[0]] + 1):
+                middle, height = self.places[place], heights[rank]
                 # Straight through the layer, so that nothing beside is touched.
-                height = self._layer_height(middle)
                 points += [(middle.x, middle.y - height / 2), (middle.x, middle.y + height / 2)]
             points.append((ports[number, 1], bottom.y - bottom.height / 2))
             line.points = points[::-1] if turned else points
         for line in self.loops:
             self._draw_loop(line)
-
-    def _layer_height(self, place: Box) -> float:
-        return next((height for y, height in self._heights if y == place.y), 0.0)
-
-    @property
-    def _heights(self) -> list[tuple[float, float]]:
-        return [
-            (self.places[layer[0]].y, max(self.places[place].height for place in layer))
-            for layer in self.layers
-            if layer
-        ]
 
     def _ports(self) -> dict[tuple[int, int], float]:
         """Where lines leave and enter a box: side by side, in the order of where they come from."""
@@ -265,8 +257,8 @@ class _Layout:
 
     def _draw_loop(self, line: Line) -> None:
         box = self.places[line.source]
-        right, out = box.x + box.width / 2, box.x + box.width / 2 + 18
-        line.points = [(right, box.y + 8), (out, box.y + 8), (out, box.y - 8), (right, box.y - 8)]
+        right, out, up = box.x + box.width / 2, box.x + box.width / 2 + 18, min(8.0, box.height / 4)
+        line.points = [(right, box.y + up), (out, box.y + up), (out, box.y - up), (right, box.y - up)]
         if line.label is not None:
             line.label.x, line.label.y = out + 4 + line.label.width / 2, box.y
 

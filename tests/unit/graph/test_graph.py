@@ -1,4 +1,4 @@
-"""Definitions as pictures: the edges there are, the escapes of each language, and a layout in which nothing overlaps."""
+"""Definitions as pictures: the edges there are, the escapes, and a layout in which nothing overlaps."""
 
 from __future__ import annotations
 

@@ -101,11 +101,11 @@ def test_a_callback_is_listed_kept_alive_and_answered(tmp_path: Path) -> None:
         (with_token,) = await control.tasks(ListTasks(arn=started.arn, tokens=True))
         assert with_token.token == engine.token(started.arn, task.wait)
         await control.answer(Heartbeat(started.arn, task.wait))
-        await control.answer(Succeed(arn=started.arn, wait=task.wait, output={"x": 2**70, "y": "\ud800"}))
+        await control.answer(Succeed(arn=started.arn, wait=task.wait, output={"x": 2**70, "y": "ü"}))
         described = await control.describe(started.arn)
         assert (described.summary.status, described.output, described.waits) == (
             "SUCCEEDED",
-            {"x": 2**70, "y": "\ud800"},
+            {"x": 2**70, "y": "ü"},
             [],
         )
         assert [entry.type for entry in await control.journal(started.arn)][-1] == "ExecutionSucceeded"
@@ -283,7 +283,7 @@ def test_an_answer_after_its_time_is_refused() -> None:
         arn = await left_behind(store, ASKING, "callback")
         (row,) = await store.waits(arn)
         await store.heartbeat(arn, row.wait, 1.0)
-        with pytest.raises((ApiError, StoreError), match="TaskTimedOut|TaskDoesNotExist"):
+        with pytest.raises((ApiError, StoreError), match=r"TaskTimedOut|TaskDoesNotExist"):
             await OfflineControl(store).answer(Succeed(arn=arn, wait=row.wait, output=1))
 
     asyncio.run(body())
