@@ -116,20 +116,22 @@ async def latency(running: Engine) -> list[Figure]:
     ]
 
 
-async def with_functions() -> list[Figure]:
-    """Everything that runs in one engine."""
-    figures: list[Figure] = []
+async def in_one_process() -> list[Figure]:
+    """What functions in this process give."""
     with tempfile.TemporaryDirectory() as folder:
         async with engine(folder, in_process()) as running:
-            figures += await transitions(running)
+            figures = await transitions(running)
             figures += await task_steps(running, "in process")
-            figures += await latency(running)
+            return figures + await latency(running)
+
+
+async def in_processes() -> list[Figure]:
+    """What functions in warm processes give."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "noop.py").write_text(HANDLER)
-        spec = FunctionSpec(name="noop", handler="noop.handler", folder=Path(folder))
+        spec = FunctionSpec(name="noop", handler="noop.handler", folder=Path(folder), runtime="python3.11")
         async with ProcessFunctions({"noop": spec}) as functions, engine(folder, functions) as running:
-            figures += await task_steps(running, "processes")
-    return figures
+            return await task_steps(running, "processes")
 
 
 # ---- in processes of their own: memory, and what a kill leaves ----------------------------------------------------
@@ -203,7 +205,8 @@ def waiting() -> Iterator[Figure]:
 
 def figures() -> Iterator[Figure]:
     """Everything durable."""
-    yield from asyncio.run(with_functions())
+    yield from asyncio.run(in_one_process())
+    yield from asyncio.run(in_processes())
     yield from waiting()
 
 

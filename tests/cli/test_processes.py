@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import Result
 
 Treadle = Callable[..., Result]
@@ -161,3 +162,70 @@ def test_a_closed_pipe_leaves_no_traceback(folder: Path) -> None:
         f"{sys.executable} -m treadle graph x.asl.json | true", shell=True, capture_output=True, cwd=folder, check=False
     )
     assert process.stderr == b""
+
+
+def test_scripted_answers_keep_their_turns_when_the_run_is_killed(start: Start, treadle: Treadle, folder: Path) -> None:
+    call = {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:f"}
+    ask = {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken"}
+    states = {
+        "One": {**call, "ResultPath": "$.one", "Next": "Ask"},
+        "Ask": {**ask, "Parameters": {"MessageBody.$": "$$.Task.Token"}, "ResultPath": "$.ask", "Next": "Two"},
+        "Two": {**call, "ResultPath": "$.two", "End": True},
+    }
+    (folder / "turns.asl.json").write_text(json.dumps({"StartAt": "One", "States": states}))
+    answers = {call["Resource"]: [{"return": 1}, {"return": 2}], "Ask": {"never": True}}
+    (folder / "turns.yaml").write_text(json.dumps(answers))
+    command = ("run", "turns.asl.json", "--mock", "turns.yaml", "--name", "t")
+    first = start(*command)
+    first.wait_for("answer it with")
+    first.kill()
+    treadle("tasks", "succeed", "t", "Ask")
+    assert json.loads(treadle(*command).stdout) == {"one": 1, "ask": {}, "two": 2}
+
+
+NESTING = {
+    "StartAt": "Nest",
+    "States": {
+        "Nest": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::states:startExecution.sync:2",
+            "Parameters": {"StateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:child"},
+            "OutputPath": "$.Output",
+            "End": True,
+        }
+    },
+}
+
+
+@pytest.fixture
+def nested(folder: Path) -> tuple[str, ...]:
+    """The command for an execution whose nested one waits for an answer."""
+    ask: dict[str, Any] = {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "End": True}
+    ask["Parameters"] = {"MessageBody.$": "$$.Task.Token"}
+    (folder / "parent.asl.json").write_text(json.dumps(NESTING))
+    (folder / "child.asl.json").write_text(json.dumps({"StartAt": "Ask", "States": {"Ask": ask}}))
+    (folder / "never.yaml").write_text("Ask: {never: true}")
+    return "run", "parent.asl.json", "--mock", "never.yaml", "--name", "p"
+
+
+def test_a_nested_execution_goes_on_with_its_parent(treadle: Treadle, start: Start, nested: tuple[str, ...]) -> None:
+    first = start(*nested)
+    first.wait_for("answer it with")
+    first.kill()
+    second = start(*nested)
+    second.wait_for("answer it with")
+    (task,) = json.loads(treadle("tasks", "list", "--json").stdout)
+    assert ":child:" in task["arn"]
+    assert treadle("tasks", "succeed", task["arn"], "Ask", "--output", "5").exit_code == 0
+    status, out, _ = second.end()
+    assert (status, out) == (0, "5\n")
+    assert treadle("verify").exit_code == 0
+
+
+def test_a_nested_execution_stops_with_its_parent(treadle: Treadle, start: Start, nested: tuple[str, ...]) -> None:
+    running = start(*nested)
+    running.wait_for("answer it with")
+    running.kill()
+    assert treadle("executions", "stop", "p").exit_code == 0
+    told = json.loads(treadle("executions", "list", "--json").stdout)["executions"]
+    assert [each["status"] for each in told] == ["ABORTED", "ABORTED"]

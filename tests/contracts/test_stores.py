@@ -148,5 +148,5 @@ class SameAsMemory(RuleBasedStateMachine):
 
 TestSameAsMemory = SameAsMemory.TestCase
 TestSameAsMemory.settings = settings(
-    max_examples=1000 if DEEP else 30, stateful_step_count=30, deadline=None, database=None, derandomize=not DEEP
+    max_examples=300 if DEEP else 30, stateful_step_count=30, deadline=None, database=None, derandomize=not DEEP
 )

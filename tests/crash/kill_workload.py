@@ -197,7 +197,9 @@ async def main(folder: Path) -> None:
     functions = Functions(ledger)
     nested = StatesIntegration(lambda: engine, MACHINES.get)
     integrations = {"lambda": functions, "sqs": functions, "states": nested}
-    async with Engine(SqliteStore(folder / "treadle.db"), integrations) as engine:
+    # Named before it is opened: opening takes up the calls of its predecessor, nested executions among them.
+    engine = Engine(SqliteStore(folder / "treadle.db"), integrations)
+    async with engine:
         await Worker(engine, ledger).run()
 
 

@@ -278,7 +278,7 @@ FORGETFUL: tuple[dict[str, Any], ...] = (
 )
 
 
-NOT_REACHED = {"ExecutionForked", "MapRunAborted"}
+NOT_REACHED = {"ExecutionForked"}
 """A fork is another test's; a map run is aborted only with all that is around it."""
 
 

@@ -123,7 +123,7 @@ def show(execution: str, as_json: bool, url: str) -> int:
     ]
     for name, value in rows:
         if value:
-            write(Text(f"{name:<9}", "dim") + Text(clean(value)), out)
+            write(Text().append(f"{name:<9}", "dim").append(clean(value)), out)
     write(Text("input", "dim"), out)
     click.echo(json_text(described.input))
     if summary.status == "SUCCEEDED":
@@ -140,7 +140,7 @@ async def _describe(url: str, execution: str) -> Description:
 
 
 def _heading(summary: Summary) -> Text:
-    return Text(clean(summary.arn), "bold") + Text(" ") + status_text(summary.status)
+    return Text().append(clean(summary.arn), "bold").append(" ") + status_text(summary.status)
 
 
 def _wait_row(wait: OpenWait) -> list[str]:

@@ -51,7 +51,7 @@ class Display:
 
     def region(self) -> Region | nullcontext[None]:
         """What stands below the lines meanwhile: nothing, unless this is a terminal."""
-        if self._quiet or not self._out.is_terminal:
+        if self._quiet or not self._out.is_terminal or self._out.is_dumb_terminal:
             return nullcontext()
         return Region(console=self._out, get_renderable=self._standing, refresh_per_second=_PER_SECOND, transient=True)
 
@@ -66,11 +66,12 @@ class Display:
             write(line, self._out)
 
     def _standing(self) -> Group:
-        lines = [line for way in self._ways.values() for line in way.standing(self._clock.now())]
+        visits = [(way, visit) for way in self._ways.values() for visit in way.going_on()]
+        lines = [way.standing(visit, self._clock.now()) for way, visit in visits[:_ROWS]]
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
-        if len(lines) > _ROWS:
-            lines[_ROWS:] = [Text(f"{'':>11}and {len(lines) - _ROWS} more", "dim")]
+        if len(visits) > _ROWS:
+            lines.append(Text(f"{'':>11}and {len(visits) - _ROWS} more", "dim"))
         return Group(*lines)
 
 

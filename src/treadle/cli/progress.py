@@ -1,7 +1,7 @@
 """The way of an execution, line by line, and where it stands now.
 
-Entries and open waits go in as they are committed, lines come out; `standing` tells what is going on at this moment.
-Owns the words. It never prints: follow.py does.
+Entries and open waits go in as they are committed, lines come out; `going_on` and `standing` tell of this moment. Owns
+the words. It never prints: follow.py does.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ class Way:
             lines += self._wait(row)
         return lines
 
-    def standing(self, now: float) -> list[Text]:
-        """What is going on, a line per state, outer ones first."""
-        return [self._standing(visit, now) for _, visit in sorted(self.visits.items()) if not visit.over]
+    def going_on(self) -> list[Visit]:
+        """The states that it is in, outer ones first."""
+        return [visit for _, visit in sorted(self.visits.items()) if not visit.over]
 
     # ---- lines ---------------------------------------------------------------------------------------------------
 
     def _line(self, at: float, frame: FramePath, *parts: Text | str) -> Text:
-        line = Text(f"{at - self.started:>9.1f}s ", "dim")
+        line = Text().append(f"{at - self.started:>9.1f}s ", "dim")
         line.append(self.label)
         line.append("   " * len(frame))
         for part in parts:
@@ -181,7 +181,8 @@ class Way:
     def _inside(self, frame: FramePath) -> list[Visit]:
         return [each for path, each in self.visits.items() if path[: len(frame)] == frame]
 
-    def _standing(self, visit: Visit, now: float) -> Text:
+    def standing(self, visit: Visit, now: float) -> Text:
+        """The line for a state that it is in: for how long, and what it waits for."""
         line = self._line(self.started + max(0.0, now - visit.since), visit.frame, Text(clean(visit.name), "bold"))
         if visit.frame:
             line.append(f" {_place(visit.frame)}", "dim")

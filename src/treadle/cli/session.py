@@ -28,7 +28,8 @@ from treadle.integrations.states import StatesIntegration
 from treadle.language.compile import compile_definition
 from treadle.machine.journal import Entry
 from treadle.runtime.clock import RealClock, VirtualClock
-from treadle.runtime.control import EngineControl, serve
+from treadle.runtime.control import EngineControl
+from treadle.runtime.control_socket import serve
 from treadle.runtime.engine import Engine
 from treadle.runtime.family import Family
 from treadle.runtime.ports import Clock, Commit, Integration, Store, Summary

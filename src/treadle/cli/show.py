@@ -101,4 +101,4 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str | Text]], out: Co
 
 def status_text(status: str) -> Text:
     """A status in its colour."""
-    return Text(status, STATUS_STYLES.get(status, ""))
+    return Text().append(status, STATUS_STYLES.get(status, ""))

@@ -14,7 +14,8 @@ from treadle.cli.problems import Problem
 from treadle.cli.session import existing_store, opened, recorded, socket_path
 from treadle.errors import Locked
 from treadle.machine.commands import Status
-from treadle.runtime.control import Control, ListExecutions, RemoteControl
+from treadle.runtime.control import Control, ListExecutions
+from treadle.runtime.control_socket import RemoteControl
 from treadle.runtime.engine import execution_arn
 from treadle.runtime.offline import OfflineControl
 from treadle.runtime.ports import Store, Summary

@@ -319,6 +319,10 @@ def _map_run_started(execution: Execution, frame: Frame, entry: Entry) -> None:
     execution.open(frame, frame.run)
 
 
+def _map_run_aborted(execution: Execution, frame: Frame, entry: Entry) -> None:
+    execution.settle(frame)
+
+
 def _map_run_succeeded(execution: Execution, frame: Frame, entry: Entry) -> None:
     execution.settle(frame)
     frame.run = None  # what succeeded is never redriven
@@ -357,5 +361,6 @@ CHANGES: Final[dict[str, _Change]] = {
     **dict.fromkeys(("ParallelStateFailed", "MapStateFailed"), _state_failed),
     **dict.fromkeys(("MapRunStarted", "MapRunRedriven"), _map_run_started),
     "MapRunSucceeded": _map_run_succeeded,
-    **dict.fromkeys(("MapRunFailed", "MapRunAborted"), _failed),
+    "MapRunFailed": _failed,
+    "MapRunAborted": _map_run_aborted,
 }

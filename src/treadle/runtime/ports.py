@@ -151,8 +151,8 @@ class Store(Protocol):
         ...
 
     async def due(self, before: float, limit: int = 1000, after: tuple[float, str, int] | None = None) -> list[WaitRow]:
-        """Open waits whose `moment` is at or before `before`, the earliest first; of the same moment those of the oldest
-        execution. `after` is the (moment, arn, wait) of the last row of the page before."""
+        """Open waits whose `moment` is at or before `before`, the earliest first; at the same moment those of the
+        oldest execution first. `after` is the (moment, arn, wait) of the last row of the page before."""
         ...
 
     async def open_calls(self, after: tuple[str, int] | None = None, limit: int = 1000) -> list[WaitRow]:

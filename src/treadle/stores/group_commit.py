@@ -35,8 +35,8 @@ class _Outcome:
 class GroupCommit:
     """A thread that does work in transactions on one connection.
 
-    `check` is called before each of them and raises StoreError when there must be none; `rolled_back` is told when one
-    came to nothing.
+    `check` is called before each transaction and raises StoreError when there must be none. `rolled_back` is told when
+    one came to nothing.
     """
 
     def __init__(
@@ -89,6 +89,11 @@ class GroupCommit:
 
     def _write(self, works: Sequence[Work]) -> list[_Outcome]:
         try:
+            self._check()
+            self._connection.execute("BEGIN IMMEDIATE")
+        except Exception as error:
+            return [_Outcome(error=error)] * len(works)
+        try:
             return self._transaction(works)
         except Exception as error:
             if len(works) == 1:
@@ -97,16 +102,13 @@ class GroupCommit:
         return [outcome for work in works for outcome in self._write([work])]
 
     def _transaction(self, works: Sequence[Work]) -> list[_Outcome]:
-        connection = self._connection
         try:
-            self._check()
-            connection.execute("BEGIN IMMEDIATE")
             outcomes = [self._outcome(work) for work in works]
-            connection.execute("COMMIT")
+            self._connection.execute("COMMIT")
             return outcomes
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             self._rolled_back()
             raise
 

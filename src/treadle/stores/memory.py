@@ -43,7 +43,8 @@ class MemoryStore:
         """Write one step."""
         arn = commit.summary.arn
         execution = self._executions.get(arn)
-        if (len(execution.journal) or None if execution else 0) != commit.expected:
+        # 0 is expected of an execution that does not exist, never of one that does.
+        if (commit.expected == 0) != (execution is None) or (execution and len(execution.journal) != commit.expected):
             raise Conflict(f"{arn} is not at entry {commit.expected}")
         if execution is None:
             execution = self._executions[arn] = _Execution(len(self._executions), commit.summary)

@@ -115,7 +115,8 @@ class Steps:
         """Write one step. Raises Conflict, having written nothing."""
         summary = step.summary
         position = self._position(connection, summary.arn)
-        if (position.length or None if position else 0) != step.expected:
+        # 0 is expected of an execution that does not exist, never of one that does.
+        if (step.expected == 0) != (position is None) or (position and position.length != step.expected):
             raise Conflict(f"{summary.arn} is not at entry {step.expected}")
         key = self._update(connection, position, step) if position else self._insert(connection, step)
         if step.count:

@@ -6,7 +6,7 @@
 
 A rule is given a function that makes a store; stores that it makes, one after the other, share what they keep. Must not
 need a test framework. `pytest.register_assert_rewrite("treadle.testing.store_contract")` makes its failures speak.
-Neighbour: store_samples.py, which has what the rules commit.
+Neighbour: store_samples.py, which has what the rules commit. Longer than 500 lines because the contract is one list.
 """
 
 from __future__ import annotations

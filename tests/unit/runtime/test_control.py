@@ -15,21 +15,18 @@ import pytest
 
 from treadle.errors import ApiError, StoreError, Unavailable
 from treadle.language.scope import Json
-from treadle.runtime import control as module
+from treadle.runtime import control_socket as module
 from treadle.runtime.control import (
-    CONNECTIONS,
-    REQUEST_BYTES,
     Control,
     EngineControl,
     Fail,
     Heartbeat,
     ListExecutions,
     ListTasks,
-    RemoteControl,
     Stop,
     Succeed,
-    serve,
 )
+from treadle.runtime.control_socket import CONNECTIONS, REQUEST_BYTES, RemoteControl, serve
 from treadle.runtime.engine import Engine
 from treadle.runtime.machines import StateMachine
 from treadle.runtime.offline import OfflineControl, Parked

@@ -196,3 +196,17 @@ def test_nothing_is_written_while_the_check_fails(tmp_path: Path) -> None:
         assert some.rows() == []
         failing.clear()
         assert asyncio.run(insert_some()) == [0, 1, 2]
+
+
+def test_while_another_program_holds_the_file_a_group_waits_once(tmp_path: Path) -> None:
+    async def insert_some() -> list[Any]:
+        return await asyncio.gather(*(some.writer.do(insert(n)) for n in range(50)), return_exceptions=True)
+
+    with database(tmp_path) as some:
+        some.connection.execute("PRAGMA busy_timeout = 50")
+        with closing(sqlite3.connect(some.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            outcomes = asyncio.run(insert_some())
+        assert {str(outcome) for outcome in outcomes} == {"database is locked"}
+        assert some.statements.count("BEGIN IMMEDIATE") < 10
+        assert asyncio.run(insert_some()) == list(range(50))

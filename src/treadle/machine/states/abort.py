@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from treadle.language.plan import ParallelPlan, TaskPlan
 from treadle.machine import frame as at
+from treadle.machine.commands import StartMapRun
 from treadle.machine.frame import Failure, Frame
 from treadle.machine.journal import ABORTED
 from treadle.machine.retry import recover_from
@@ -40,6 +41,8 @@ def _abort_scope(machine: Interpreter, frame: Frame) -> None:
         for inner in list(frame.children.values()):
             if inner.todo != at.FAILED:
                 _abort_scope(machine, inner)
+        if isinstance(frame.wait, StartMapRun):
+            machine.record(frame, "MapRunAborted")
         if frame.state is not None and frame.state.type in ABORTED:
             machine.record(frame, ABORTED[frame.state.type])
     parent = frame.parent
