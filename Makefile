@@ -39,7 +39,8 @@ test-deep: $(INSTALLED) ## the test suite with many more generated examples and 
 docs: $(INSTALLED) ## links in the documentation resolve and its code runs
 	$(PYTEST) tests/docs
 
-demo: $(INSTALLED) ## a workflow, step by step
+demo: $(INSTALLED) ## workflows in virtual time, then one with real functions that is killed and goes on
+	$(BIN)/python examples/virtual_time.py
 	$(BIN)/python examples/demo.py
 
 bench: $(INSTALLED) $(PEERS) ## how fast treadle is beside its peers, as one table
