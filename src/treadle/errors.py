@@ -56,7 +56,7 @@ class Corrupt(StoreError):
 
 
 class Unavailable(StoreError):
-    """The store cannot be written or read: the disk is full, read-only or gone. What was acknowledged is still there."""
+    """The store cannot be written or read: the disk is full, read-only or gone. What was acknowledged is kept."""
 
 
 class Locked(StoreError):

@@ -37,6 +37,13 @@ _MARSHALLER: Final[Any] = importlib.import_module("awslambdaric.lambda_runtime_m
 _FAULT: Final[Any] = importlib.import_module("awslambdaric.lambda_runtime_exception").FaultException
 
 
+_CONTEXT_READS: Final = frozenset(
+    f"AWS_LAMBDA_{name}"
+    for name in ("FUNCTION_MEMORY_SIZE", "FUNCTION_NAME", "FUNCTION_VERSION", "LOG_GROUP_NAME", "LOG_STREAM_NAME")
+)
+"""What awslambdaric's context object takes from the environment."""
+
+
 class InProcessFunctions:
     """Functions in this process: specs of Python functions, and plain callables."""
 
@@ -66,7 +73,7 @@ class InProcessFunctions:
         if function is None:
             raise FunctionNotFound(name)
         call = request(self._surroundings.arn(name), payload, trace_id, client_context)
-        return function.call(call, variables(function.spec, self._surroundings))
+        return function.call(call, lambda: variables(function.spec, self._surroundings))
 
     async def close(self) -> None:
         """Take no more calls."""
@@ -80,16 +87,20 @@ class _Function:
         self.spec = spec
         self.handler = handler
         self.room = _Room(spec.folder) if handler is None else None
+        self._told: dict[str, str] | None = None
 
-    def call(self, call: Request, environment: Mapping[str, str]) -> Invoked:
+    def call(self, call: Request, environment: Callable[[], Mapping[str, str]]) -> Invoked:
         log = io.StringIO()
         began = time.perf_counter()
         with ExitStack() as stack:
-            stack.enter_context(_environment({**environment, "_X_AMZN_TRACE_ID": call.trace_id}))
             stack.enter_context(redirect_stdout(log))
             stack.enter_context(redirect_stderr(log))
-            stack.enter_context(_logging(call.id))
-            if self.room is not None:
+            # A plain callable is part of the program around it and keeps that program's surroundings.
+            if self.room is None:
+                stack.enter_context(_added(self._told_by_context(environment)))
+            else:
+                stack.enter_context(_environment({**environment(), "_X_AMZN_TRACE_ID": call.trace_id}))
+                stack.enter_context(_logging(call.id))
                 stack.enter_context(self.room)
             try:
                 outcome = self.outcome(call)
@@ -106,6 +117,11 @@ class _Function:
             duration=duration,
             memory_mb=self.spec.memory_mb,
         )
+
+    def _told_by_context(self, environment: Callable[[], Mapping[str, str]]) -> dict[str, str]:
+        if self._told is None:
+            self._told = {name: value for name, value in environment().items() if name in _CONTEXT_READS}
+        return self._told
 
     def outcome(self, call: Request) -> Outcome:
         if self.handler is None:
@@ -206,6 +222,21 @@ def _status(error: SystemExit) -> int:
         case message:
             print(message, file=sys.stderr)
             return 1
+
+
+@contextmanager
+def _added(values: Mapping[str, str]) -> Generator[None]:
+    """Some variables, beside those that are there."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -85,7 +85,7 @@ class Draws:
 
     __slots__ = ("_generator", "_seed")
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: str) -> None:
         self._seed = seed
         self._generator: random.Random | None = None
 
@@ -99,7 +99,8 @@ class Draws:
 
     def _made(self) -> random.Random:
         if self._generator is None:
-            self._generator = random.Random(self._seed)
+            digest = hashlib.blake2b(self._seed.encode(), digest_size=8).digest()
+            self._generator = random.Random(int.from_bytes(digest))
         return self._generator
 
 
@@ -227,13 +228,11 @@ class Live:
 
     def _moment(self) -> Moment:
         """The randomness depends on the place in the journal alone, so a repeated step is the same step."""
-        position = self.execution.seq
-        digest = hashlib.blake2b(f"{self.host.seed}:{self.arn}:{position}".encode(), digest_size=8).digest()
         # The clock of a machine may be set back; a journal never runs backwards.
         self._latest = max(self._latest, self.host.clock.now())
         return Moment(
             self._latest,
-            Draws(int.from_bytes(digest)),
+            Draws(f"{self.host.seed}:{self.arn}:{self.execution.seq}"),
             lambda wait: self.host.token(self.arn, wait),
         )
 
