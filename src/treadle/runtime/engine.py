@@ -52,6 +52,7 @@ from treadle.runtime.live import Live, closing
 from treadle.runtime.lives import Lives, no_execution
 from treadle.runtime.machines import Plans, StateMachine
 from treadle.runtime.ports import Clock, Integration, Store, Summary, WaitRow
+from treadle.runtime.takers import Takers
 from treadle.runtime.tokens import Tokens
 
 
@@ -105,7 +106,7 @@ class Engine:
         self._agenda = Agenda(store, self.clock, self._lives.deliver)
         self._calls = Calls(self.clock, integrations, self._lives.deliver, self._run)
         self._closings: defaultdict[str, list[asyncio.Future[Summary]]] = defaultdict(list)
-        self._takers: defaultdict[str, dict[asyncio.Event, None]] = defaultdict(dict)
+        self._takers = Takers()
         self._taken: set[tuple[str, int]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
@@ -357,12 +358,9 @@ class Engine:
     async def take_activity(self, topic: str, worker: str | None = None, patience: float = 60.0) -> ActivityTask | None:
         """GetActivityTask: the oldest task of an activity, waiting for one as long as `patience` seconds."""
         end = self.clock.now() + patience
-        arrived = asyncio.Event()
-        takers = self._takers[topic]
-        takers[arrived] = None
-        try:
+        with self._takers.waiting(topic) as called:
             while True:
-                arrived.clear()
+                called.clear()
                 # So many may be on their way to others already: this page has one more.
                 limit = len(self._taken) + 1
                 with self.clock.busy():
@@ -375,19 +373,7 @@ class Engine:
                     continue
                 if self.clock.now() >= end:
                     return None
-                await event_or_moment(self.clock, arrived, end)
-        finally:
-            del takers[arrived]
-            if arrived.is_set():
-                self._call_taker(topic)
-            if not takers:
-                self._takers.pop(topic, None)
-
-    def _call_taker(self, topic: str) -> None:
-        """Wake one worker who waits; whoever leaves without need of the call passes it on."""
-        waiting = next((each for each in self._takers.get(topic, ()) if not each.is_set()), None)
-        if waiting is not None:
-            waiting.set()
+                await event_or_moment(self.clock, called, end)
 
     async def take_task(self, row: WaitRow, worker: str | None = None) -> ActivityTask | None:
         """Take one task of an activity; None when somebody else has."""
@@ -436,7 +422,7 @@ class Engine:
         self._agenda.add(row)
         if row.kind == "activity":
             assert row.topic is not None
-            self._call_taker(row.topic)
+            self._takers.call(row.topic)
         elif row.kind in ("call", "poll", "map_run"):
             self._calls.start(row)
 
@@ -450,6 +436,10 @@ class Engine:
         for waiting in self._closings.get(summary.arn, ()):
             if not waiting.done():
                 waiting.set_result(summary)
+
+    def rested(self, live: Live) -> None:
+        """Nothing is happening in the execution any more."""
+        self._lives.rested(live)
 
     def broken(self, arn: str, events: Sequence[Event]) -> None:
         """The execution cannot go on as it is in memory; these events have not been taken yet."""

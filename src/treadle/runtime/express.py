@@ -6,14 +6,20 @@ retries) is the durable engine's own code; who makes an `Express` gives it an en
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
+from treadle.errors import TreadleError
 from treadle.language.scope import Json
 from treadle.machine.journal import Entry
 from treadle.runtime.engine import Engine, Result, Started
 from treadle.runtime.machines import StateMachine
+
+log = logging.getLogger("treadle.runtime")
 
 LONGEST_SECONDS: Final = 300.0
 """AWS quota: how long an Express execution may take."""
@@ -32,10 +38,14 @@ class Express:
         return started
 
     async def run(self, machine: StateMachine, input: Json = None, name: str | None = None) -> Result:
-        """Run an execution to its end. AWS 'StartSyncExecution'."""
+        """Run an execution to its end. AWS 'StartSyncExecution'. Cancelled, it runs on without its caller."""
         started = await self._begin(machine, input, name, counts_redrives=False)
-        await self._engine.wait_closed(started.arn)
-        result = await self._engine.result(started.arn)
+        try:
+            await self._engine.wait_closed(started.arn)
+            result = await self._engine.result(started.arn)
+        except asyncio.CancelledError:
+            self._engine.spawn(self._go_on(started.arn))
+            raise
         await self._finish(started.arn)
         return result
 
@@ -43,12 +53,26 @@ class Express:
         name = name or str(uuid.uuid4())
         # AWS: names of Express executions may repeat, so the ARN ends with an identifier of its own.
         arn = f"{machine.arn.replace(':stateMachine:', ':express:', 1)}:{name}:{uuid.uuid4()}"
-        return await self._engine.start(
-            machine, input, name, arn=arn, counts_redrives=counts_redrives, longest=LONGEST_SECONDS
-        )
+        try:
+            return await self._engine.start(
+                machine, input, name, arn=arn, counts_redrives=counts_redrives, longest=LONGEST_SECONDS
+            )
+        except asyncio.CancelledError:
+            self._engine.spawn(self._go_on(arn))
+            raise
+
+    async def _go_on(self, arn: str) -> None:
+        """Nobody waits any more, perhaps not even for the start."""
+        with suppress(TreadleError):
+            await self._engine.result(arn)
+            await self._finish(arn)
 
     async def _finish(self, arn: str) -> None:
         await self._engine.wait_closed(arn)
-        self._log(arn, await self._engine.journal(arn))
+        try:
+            self._log(arn, await self._engine.journal(arn))
+        except Exception:
+            # AWS: logs are delivered as well as can be; an execution does not depend on them.
+            log.exception("the log of %s is lost", arn)
         self._engine.forget(arn)
         self._forget(arn)

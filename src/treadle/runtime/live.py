@@ -71,6 +71,10 @@ class Host(Protocol):
         """The execution has ended."""
         ...
 
+    def rested(self, live: Live) -> None:
+        """Nothing is happening in the execution any more."""
+        ...
+
     def broken(self, arn: str, events: Sequence[Event]) -> None:
         """The execution cannot go on as it is in memory; these events have not been taken yet."""
         ...
@@ -185,6 +189,7 @@ class Live:
                     await self._turn()
             finally:
                 self.at_rest.set()
+                self.host.rested(self)
 
     async def _turn(self) -> None:
         batch, self.inbox = self.inbox, []

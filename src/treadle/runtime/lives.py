@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Coroutine
+from itertools import islice
 from typing import Any, Final
 
 from treadle.errors import ApiError, Conflict, NotFound, Unavailable
@@ -33,6 +34,7 @@ class Lives:
         self._host, self._plans = host, plans
         self._held: OrderedDict[str, Live] = OrderedDict()
         self._coming: dict[str, asyncio.Task[None]] = {}  # those that are being read or begun
+        self._wanted: Counter[str] = Counter()  # how many wait for each of these
 
     def __len__(self) -> int:
         return len(self._held)
@@ -48,10 +50,16 @@ class Lives:
             if live is not None:
                 self._held.move_to_end(arn)
                 return live
-            if (coming := self._coming.get(arn)) is not None:
-                await asyncio.wait((coming,))
-            else:
-                await asyncio.shield(self._come(arn, self._read(arn)))
+            self._wanted[arn] += 1
+            try:
+                if (coming := self._coming.get(arn)) is not None:
+                    await asyncio.wait((coming,))
+                else:
+                    await asyncio.shield(self._come(arn, self._read(arn)))
+            finally:
+                self._wanted[arn] -= 1
+                if not self._wanted[arn]:
+                    del self._wanted[arn]
 
     async def begin(self, live: Live, first: Event) -> None:
         """Take a new execution's first event; durable when it returns. Raises Conflict where the ARN is known."""
@@ -76,6 +84,11 @@ class Lives:
     def forget(self, arn: str) -> None:
         """What is asked of the execution next is read from the store."""
         self._held.pop(arn, None)
+
+    def rested(self, live: Live) -> None:
+        """Nothing is happening in an execution any more: without room for it, it goes."""
+        if len(self._held) > IDLE_EXECUTIONS and self._held.get(live.arn) is live and live.arn not in self._wanted:
+            del self._held[live.arn]
 
     def close(self) -> None:
         """Take nothing more: whoever still waits for one of them is told."""
@@ -133,10 +146,14 @@ class Lives:
 
     def _hold(self, live: Live) -> None:
         self._held[live.arn] = live
-        if len(self._held) > IDLE_EXECUTIONS:
-            for arn, each in list(self._held.items())[: len(self._held) - IDLE_EXECUTIONS]:
-                if each.idle:
-                    del self._held[arn]
+        # One comes, two may go: never a search, however many are busy.
+        for arn, each in list(islice(self._held.items(), 2)):
+            if len(self._held) <= IDLE_EXECUTIONS:
+                break
+            if each.idle and arn not in self._wanted:
+                del self._held[arn]
+            else:
+                self._held.move_to_end(arn)
 
 
 def no_execution(arn: str) -> ApiError:

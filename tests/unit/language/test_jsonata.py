@@ -312,9 +312,9 @@ LIMITS = {
 
 @pytest.mark.parametrize(("text", "expected"), LIMITS.values(), ids=LIMITS.keys())
 def test_what_takes_too_much_is_stopped(text: str, expected: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert outcome(text) == expected
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("text", ["(" * 5000 + "1" + ")" * 5000, "[" * 20000, "1" + "+1" * 20000, "$a" + ".b" * 20000])

@@ -119,7 +119,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end, with asyncio's own checks; what hangs is a failure, not a wait."""
 
     async def bounded() -> T:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await work
 
     return asyncio.run(bounded())

@@ -126,8 +126,28 @@ def test_a_caller_that_goes_away_does_not_take_the_run_with_it() -> None:
                 await asyncio.sleep(0)
             running.cancel()
             await asyncio.wait((running,))
+            starting = asyncio.create_task(bench.express.start(QUICK))
+            await asyncio.sleep(0)
+            starting.cancel()
+            await asyncio.wait((starting,))
             await bench.engine.clock.sleep_until(START + 20)
-            assert len(bench.store.forgotten) == len(bench.logs) == 1
+            assert len(bench.store.forgotten) == len(bench.logs) == 2
+
+    run(work())
+
+
+def test_a_log_that_cannot_be_written_troubles_no_execution() -> None:
+    async def work() -> None:
+        def full(arn: str, journal: list[Entry]) -> None:
+            raise OSError("no space")
+
+        bench = Bench()
+        bench.express = Express(bench.engine, full, bench.store.forget)
+        async with bench.engine:
+            started = await bench.express.start(QUICK, 1)
+            assert (await bench.express.run(QUICK, 1)).summary.status == "SUCCEEDED"
+            await settled(bench.engine)
+            assert started.arn in bench.store.forgotten
 
     run(work())
 
