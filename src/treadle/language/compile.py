@@ -9,7 +9,7 @@ field means in each stands in jsonpath_slots.py and jsonata_slots.py.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from treadle.errors import DefinitionError
@@ -34,10 +34,9 @@ from treadle.language.plan import (
     Writer,
 )
 from treadle.language.resources import Resource, parse_resource
-from treadle.language.scope import Json
+from treadle.language.slots import Fields, Slots
 
-Fields = Mapping[str, Json]
-SLOTS: Final[dict[str, Any]] = {"JSONPath": jsonpath_slots, "JSONata": jsonata_slots}
+SLOTS: Final[dict[str, Slots]] = {"JSONPath": jsonpath_slots, "JSONata": jsonata_slots}
 
 
 def compile_definition(text: str, type: Literal["STANDARD", "EXPRESS"] = "STANDARD") -> Plan:
@@ -95,29 +94,29 @@ def _resource(arn: str) -> Resource:
     return resource
 
 
-def _pass(fields: Fields, slots: Any, language: str, shared: dict[str, Any]) -> StatePlan:
+def _pass(fields: Fields, slots: Slots, language: str, shared: dict[str, Any]) -> StatePlan:
     return PassPlan(result=(fields["Result"],) if "Result" in fields else None, **shared)
 
 
-def _succeed(fields: Fields, slots: Any, language: str, shared: dict[str, Any]) -> StatePlan:
+def _succeed(fields: Fields, slots: Slots, language: str, shared: dict[str, Any]) -> StatePlan:
     return SucceedPlan(**shared)
 
 
-def _fail(fields: Fields, slots: Any, language: str, shared: dict[str, Any]) -> StatePlan:
+def _fail(fields: Fields, slots: Slots, language: str, shared: dict[str, Any]) -> StatePlan:
     return FailPlan(error=slots.text(fields, "Error"), cause=slots.text(fields, "Cause"), **shared)
 
 
-def _wait(fields: Fields, slots: Any, language: str, shared: dict[str, Any]) -> StatePlan:
+def _wait(fields: Fields, slots: Slots, language: str, shared: dict[str, Any]) -> StatePlan:
     return WaitPlan(until=slots.until(fields), **shared)
 
 
-def _choice(fields: Fields, slots: Any, language: str, shared: dict[str, Any]) -> StatePlan:
+def _choice(fields: Fields, slots: Slots, language: str, shared: dict[str, Any]) -> StatePlan:
     shared["next"] = fields.get("Default")
     rules = tuple(slots.rule(each, fields, f"Choices[{index}]/") for index, each in enumerate(fields["Choices"]))
     return ChoicePlan(rules=rules, **shared)
 
 
-def _task(fields: Fields, slots: Any, language: str, shared: dict[str, Any]) -> StatePlan:
+def _task(fields: Fields, slots: Slots, language: str, shared: dict[str, Any]) -> StatePlan:
     return TaskPlan(
         resource=_resource(fields["Resource"]),
         timeout=slots.seconds(fields, "TimeoutSeconds"),
@@ -127,11 +126,11 @@ def _task(fields: Fields, slots: Any, language: str, shared: dict[str, Any]) -> 
     )
 
 
-def _parallel(fields: Fields, slots: Any, language: str, shared: dict[str, Any]) -> StatePlan:
+def _parallel(fields: Fields, slots: Slots, language: str, shared: dict[str, Any]) -> StatePlan:
     return ParallelPlan(branches=tuple(_scope(branch, language) for branch in fields["Branches"]), **shared)
 
 
-def _map(fields: Fields, slots: Any, language: str, shared: dict[str, Any]) -> StatePlan:
+def _map(fields: Fields, slots: Slots, language: str, shared: dict[str, Any]) -> StatePlan:
     processor = fields.get("ItemProcessor") or fields["Iterator"]
     config = processor.get("ProcessorConfig", {})
     distributed = config.get("Mode") == "DISTRIBUTED"
@@ -158,7 +157,7 @@ def _percentage(value: float) -> str | None:
     return None if 0 <= value <= 100 else "{name} must be between 0 and 100."
 
 
-def _distribution(fields: Fields, slots: Any, config: Fields, name: str) -> Distribution:
+def _distribution(fields: Fields, slots: Slots, config: Fields, name: str) -> Distribution:
     return Distribution(
         execution_type=config["ExecutionType"],
         label=fields.get("Label") or hashlib.sha256(name.encode()).hexdigest()[:32],
@@ -170,11 +169,11 @@ def _distribution(fields: Fields, slots: Any, config: Fields, name: str) -> Dist
     )
 
 
-def _optional(fields: Fields, name: str, slots: Any, build: Callable[[Fields, Any], Any]) -> Any:
+def _optional(fields: Fields, name: str, slots: Slots, build: Callable[[Fields, Slots], Any]) -> Any:
     return build(fields[name], slots) if name in fields else None
 
 
-def _reader(fields: Fields, slots: Any) -> Reader:
+def _reader(fields: Fields, slots: Slots) -> Reader:
     config: Fields = fields.get("ReaderConfig", {})
     numbers = ("MaxItems", "MaxItemsPath")
     plain = {"ReaderConfig": {key: value for key, value in config.items() if key not in numbers}}
@@ -186,7 +185,7 @@ def _reader(fields: Fields, slots: Any) -> Reader:
     )
 
 
-def _batcher(fields: Fields, slots: Any) -> Batcher:
+def _batcher(fields: Fields, slots: Slots) -> Batcher:
     return Batcher(
         max_items=slots.number(fields, "MaxItemsPerBatch", within="ItemBatcher/"),
         max_bytes=slots.number(fields, "MaxInputBytesPerBatch", within="ItemBatcher/"),
@@ -194,7 +193,7 @@ def _batcher(fields: Fields, slots: Any) -> Batcher:
     )
 
 
-def _writer(fields: Fields, slots: Any) -> Writer:
+def _writer(fields: Fields, slots: Slots) -> Writer:
     config: Fields = fields.get("WriterConfig", {})
     exported = "Resource" in fields
     return Writer(
@@ -205,7 +204,7 @@ def _writer(fields: Fields, slots: Any) -> Writer:
     )
 
 
-_BUILDERS: Final[dict[str, Callable[[Fields, Any, str, dict[str, Any]], StatePlan]]] = {
+_BUILDERS: Final[dict[str, Callable[[Fields, Slots, str, dict[str, Any]], StatePlan]]] = {
     "Pass": _pass,
     "Succeed": _succeed,
     "Fail": _fail,

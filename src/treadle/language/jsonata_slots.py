@@ -5,18 +5,14 @@ Owns how JSONata fields become expressions, and AWS's words when one fails. The 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from treadle.errors import StatesError
 from treadle.language.plan import Assign, Catcher, Dataflow, Rule
 from treadle.language.queries.jsonata import UNDEFINED, UNSUPPORTED, JsonataError, compile_expression
 from treadle.language.scope import Expr, Json, Scope
+from treadle.language.slots import Check, Fields
 from treadle.language.timestamps import parse_timestamp
 from treadle.language.values import is_array, is_object, json_text
 from treadle.language.waits import until_moment
-
-Fields = Mapping[str, Json]
 
 
 def is_expression(value: Json) -> bool:
@@ -217,9 +213,7 @@ def selector(fields: Fields) -> Expr | None:
     return _field(fields, "ItemSelector")
 
 
-def number(
-    fields: Fields, name: str, kind: type = int, check: Callable[[Any], str | None] | None = None, within: str = ""
-) -> Expr | None:
+def number(fields: Fields, name: str, kind: type = int, check: Check | None = None, within: str = "") -> Expr | None:
     """A number of a Map. `check` gives the complaint about a value out of range."""
     evaluate = _typed(fields, name, (int, float), "number", within)
     if evaluate is None or not is_expression(fields[name]):

@@ -7,7 +7,7 @@ chooses between them and knows nothing else of query languages.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from treadle.errors import StatesError
@@ -16,11 +16,10 @@ from treadle.language.intrinsics import IntrinsicError, compile_intrinsic, is_in
 from treadle.language.plan import Assign, Catcher, Dataflow, Place, Rule
 from treadle.language.queries.jsonpath import PathError, Query, compile_path, compile_query, place
 from treadle.language.scope import Expr, Json, Scope
+from treadle.language.slots import Check, Fields
 from treadle.language.timestamps import parse_timestamp
 from treadle.language.values import is_array, is_object, json_text
 from treadle.language.waits import until_moment
-
-Fields = Mapping[str, Json]
 
 _NUMBER: Final = {
     int: re.compile(r"[+-]?\d+", re.ASCII),
@@ -318,9 +317,7 @@ def selector(fields: Fields) -> Expr | None:
     return template(fields[name]) if name in fields else None
 
 
-def number(
-    fields: Fields, name: str, kind: type = int, check: Callable[[Any], str | None] | None = None, within: str = ""
-) -> Expr | None:
+def number(fields: Fields, name: str, kind: type = int, check: Check | None = None, within: str = "") -> Expr | None:
     """A number of a Map, literal or by path. `check` gives the complaint about a value out of range."""
     if name in fields:
         literal = fields[name]
