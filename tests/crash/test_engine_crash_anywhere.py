@@ -17,7 +17,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 from random_programs import ACTIVITY, Program, programs
 
@@ -44,7 +44,7 @@ LONGEST = START + 10**6
 
 
 class Mortal:
-    """A store that after `commits` commits never answers again; the last one is `written` all the same, or not."""
+    """A store that never answers the last of so many commits, nor any later; the last one is `written`, or not."""
 
     def __init__(self, store: Store, commits: int, written: bool) -> None:
         self.inner, self.left, self.written = store, commits, written
@@ -54,9 +54,9 @@ class Mortal:
         return getattr(self.inner, name)
 
     async def commit(self, commit: Commit) -> None:
-        self.left -= 1
-        if self.left > 0 or (self.left == 0 and self.written):
+        if self.left > 1 or (self.left == 1 and self.written):
             await self.inner.commit(commit)
+        self.left -= 1
         if self.left <= 0:
             self.dead.set()
             await asyncio.get_running_loop().create_future()
@@ -123,8 +123,8 @@ async def outside(engine: Engine, world: World) -> None:
             if key not in answered:
                 answered.add(key)
                 await answer(engine, world, engine.token(*key), row.command)
-        while (taken := await engine.take_activity(ACTIVITY, "worker", 0)) is not None:
-            pass
+        while await engine.take_activity(ACTIVITY, "worker", 0) is not None:
+            pass  # what is taken waits to be called back
 
 
 async def answer(engine: Engine, world: World, token: str, command: Any) -> None:
@@ -221,13 +221,21 @@ def run(work: Any) -> Any:
     return asyncio.run(bounded())
 
 
+def undisturbed_run(program: Program, seed: int) -> tuple[Any, int]:
+    """What becomes of the program when nobody dies, and in how many commits."""
+    text = json.dumps(program.definition)
+    # A task that a worker took in the moment of death is lost to it, as on AWS, and times out: another history.
+    assume(ACTIVITY not in text or not ("HeartbeatSeconds" in text or "TimeoutSeconds" in text))
+    try:
+        return run(undisturbed(program, World(seed)))
+    except DefinitionError:
+        reject()
+
+
 @THOROUGH
 @given(programs(), st.integers(0, 2**16))
 def test_an_engine_that_dies_at_any_commit_is_followed_by_one_that_goes_on(program: Program, seed: int) -> None:
-    try:
-        expected, commits = run(undisturbed(program, World(seed)))
-    except DefinitionError:
-        return
+    expected, commits = undisturbed_run(program, seed)
     for number in range(1, commits + 1):
         for written in (False, True):
             world = World(seed)
@@ -238,10 +246,7 @@ def test_an_engine_that_dies_at_any_commit_is_followed_by_one_that_goes_on(progr
 @THOROUGH
 @given(programs(), st.integers(0, 2**16))
 def test_an_engine_that_dies_after_every_single_commit_gets_there_all_the_same(program: Program, seed: int) -> None:
-    try:
-        expected, commits = run(undisturbed(program, World(seed)))
-    except DefinitionError:
-        return
+    expected, commits = undisturbed_run(program, seed)
     world = World(seed)
     check(run(crashed(program, world, 1, True, every=True)), expected, program)
     check_calls(world, commits)

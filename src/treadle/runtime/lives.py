@@ -69,6 +69,7 @@ class Lives:
         if arn in self._held:
             raise Conflict(f"{arn} exists")
         answer = live.ask(first)
+        answer.add_done_callback(_heed)
         coming = self._come(arn, self._settle(live, answer))
         coming.add_done_callback(lambda coming: live.abandon(closing()) if coming.cancelled() else None)
         await asyncio.shield(answer)
@@ -100,12 +101,8 @@ class Lives:
     def _come(self, arn: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         coming = self._coming[arn] = asyncio.ensure_future(work)
 
-        def came(coming: asyncio.Task[None]) -> None:
-            del self._coming[arn]
-            if not coming.cancelled():
-                coming.exception()  # whoever asked was told; if nobody waits any more, nobody needs to know
-
-        coming.add_done_callback(came)
+        coming.add_done_callback(_heed)
+        coming.add_done_callback(lambda _: self._coming.pop(arn))
         return coming
 
     async def _settle(self, live: Live, answer: asyncio.Future[int]) -> None:
@@ -154,6 +151,12 @@ class Lives:
                 del self._held[arn]
             else:
                 self._held.move_to_end(arn)
+
+
+def _heed(done: asyncio.Future[Any]) -> None:
+    """Whoever asked is told of an error; if nobody waits any more, nobody needs to know."""
+    if not done.cancelled():
+        done.exception()
 
 
 def no_execution(arn: str) -> ApiError:

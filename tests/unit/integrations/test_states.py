@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -172,10 +171,8 @@ def test_a_machine_that_is_not_there_fails_the_task_with_awss_words(pattern: str
 @pytest.mark.parametrize(("given", "input"), [('{"x": [1]}', {"x": [1]}), ("7", 7), ({"y": 2}, {"y": 2})])
 def test_an_input_that_is_text_is_the_json_itself(given: Any, input: Any) -> None:
     async def work() -> None:
-        parent = machine(
-            "parent",
-            A=run_child(".sync:2", Input=given) | {"Parameters": {"Input": given, "StateMachineArn": CHILD.arn}},
-        )
+        task = run_child(".sync:2") | {"Parameters": {"Input": given, "StateMachineArn": CHILD.arn}}
+        parent = machine("parent", A=task)
         async with open_engine(MemoryStore(), parent) as engine:
             started = await engine.start(parent, {}, "p")
             assert (await closed(engine, started.arn)).output["Input"] == input
@@ -343,7 +340,3 @@ def test_a_child_that_cannot_be_stopped_is_told_as_an_error_of_the_workflow() ->
                 await states.poll(call)
 
     run(work())
-
-
-def machines_of(table: Mapping[str, StateMachine]) -> list[str]:
-    return sorted(table)
