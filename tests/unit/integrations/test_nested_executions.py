@@ -257,20 +257,6 @@ def test_a_parent_whose_child_is_stopped_fails(store: Store) -> None:
     run(work())
 
 
-def test_grandchildren_are_stopped_too(store: Store) -> None:
-    async def work() -> None:
-        middle = machine("middle", A=run_child(".sync:2"))
-        parent = machine("parent", A=run_child(".sync:2", "middle"))
-        async with open_engine(store, middle, parent) as engine:
-            started = await engine.start(parent, {}, "p")
-            await engine.clock.sleep_until(START + 5)
-            await engine.stop(started.arn)
-            for child in await children(engine):
-                assert (await closed(engine, child.arn)).summary.status == "ABORTED"
-
-    run(work())
-
-
 # ---- once --------------------------------------------------------------------------------------------------------
 
 
