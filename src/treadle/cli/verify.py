@@ -23,6 +23,7 @@ from treadle.machine.commands import RunTask, StartTimer
 from treadle.machine.execution import Execution, recover
 from treadle.machine.journal import Entry
 from treadle.runtime.calls import kind_of
+from treadle.runtime.live import MORE
 from treadle.runtime.ports import Store, Summary, WaitRow
 from treadle.testing.checker import BrokenHistory, check_journal
 
@@ -111,7 +112,8 @@ def _summary_faults(summary: Summary, journal: list[Entry], execution: Execution
 
 
 def _wait_faults(rows: list[WaitRow], execution: Execution) -> Iterator[str]:
-    stored = {row.wait: row for row in rows}
+    # The timer for the rest of a page belongs to no entry.
+    stored = {row.wait: row for row in rows if row.wait != MORE}
     rebuilt = execution.waits()
     for wait in sorted(rebuilt.keys() - stored.keys()):
         yield f"wait {wait}: the journal has it open at entry {wait}, the store does not"

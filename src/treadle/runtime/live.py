@@ -39,7 +39,7 @@ log = logging.getLogger("treadle.runtime")
 PAGE: Final = 10_000
 """Entries per commit at the most: an endless loop still lets others live."""
 _RETRY_SECONDS: Final = 1.0
-_MORE: Final = 0
+MORE: Final = 0
 """The number of the timer that stands for the rest of a full page."""
 
 
@@ -279,11 +279,11 @@ class Live:
         )
         rows = list(opened.values())
         if self.interpreter.heap:
-            rest = [self.host.row(self.arn, StartTimer(_MORE, entries[-1].at))]
+            rest = [self.host.row(self.arn, StartTimer(MORE, entries[-1].at))]
         else:
             rest = []
             if self._unfinished:
-                closed.append(_MORE)
+                closed.append(MORE)
         return _Step(Commit(before.length, entries, summary, (*rows, *rest), closed), rows, closes)
 
     def _follow_up(self, step: _Step) -> None:
