@@ -96,6 +96,19 @@ class Commit:
     identity: Identity | None = None
 
 
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """Something kept under a name that is no execution: a state machine, an activity, a connection.
+
+    `kind` and `key` name it. `value` is its bytes, None where there is none (any more). `revision` counts its writes,
+    from 1; 0 where it was never written. One that was deleted begins again with 0.
+    """
+
+    kind: str
+    key: str
+    value: bytes | None = None
+    revision: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page of executions and where the next one begins; None after the last."""
@@ -182,6 +195,20 @@ class Store(Protocol):
 
     async def setting(self, name: str, initial: str) -> str:
         """A value kept for good under a name; `initial` the first time."""
+        ...
+
+    async def put_documents(self, documents: Sequence[Document]) -> None:
+        """Write documents, all or none; a `value` of None deletes. Each `revision` is the one that was read; the store
+        counts it up. Raises Conflict where it has moved on."""
+        ...
+
+    async def document(self, kind: str, key: str) -> Document:
+        """A document as it is; `value` None and revision 0 where there is none."""
+        ...
+
+    async def documents(self, kind: str, prefix: str = "", after: str = "", limit: int = 1000) -> list[Document]:
+        """Documents of a kind whose key begins with `prefix` and comes after `after`, in the order of their keys (by
+        code point)."""
         ...
 
     def every(self) -> AsyncIterator[Summary]:

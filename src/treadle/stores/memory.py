@@ -6,7 +6,7 @@ Neighbours: ports.py, whose Store it is; sqlite.py, its durable sibling.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from treadle.errors import Conflict, NotFound
 from treadle.machine.commands import RunTask, Status
 from treadle.machine.journal import Entry
-from treadle.runtime.ports import Commit, Page, Summary, WaitRow
+from treadle.runtime.ports import Commit, Document, Page, Summary, WaitRow
 
 
 @dataclass
@@ -32,6 +32,7 @@ class MemoryStore:
         self._executions: dict[str, _Execution] = {}
         self._definitions: dict[str, str] = {}
         self._settings: dict[str, str] = {}
+        self._documents: dict[tuple[str, str], Document] = {}
 
     async def open(self) -> None:
         """Nothing to do."""
@@ -144,6 +145,29 @@ class MemoryStore:
     async def setting(self, name: str, initial: str) -> str:
         """A value kept under a name."""
         return self._settings.setdefault(name, initial)
+
+    async def put_documents(self, documents: Sequence[Document]) -> None:
+        """Write documents, all or none."""
+        for each in documents:
+            kept = self._documents.get((each.kind, each.key))
+            if (kept.revision if kept else 0) != each.revision:
+                raise Conflict(f"{each.kind} {each.key} is not at revision {each.revision}")
+        for each in documents:
+            if each.value is None:
+                self._documents.pop((each.kind, each.key), None)
+            else:
+                self._documents[each.kind, each.key] = msgspec.structs.replace(each, revision=each.revision + 1)
+
+    async def document(self, kind: str, key: str) -> Document:
+        """A document as it is."""
+        return self._documents.get((kind, key)) or Document(kind=kind, key=key)
+
+    async def documents(self, kind: str, prefix: str = "", after: str = "", limit: int = 1000) -> list[Document]:
+        """Documents of a kind in the order of their keys."""
+        found = sorted(
+            key for of, key in self._documents if of == kind and key.startswith(prefix) and (not after or key > after)
+        )
+        return [self._documents[kind, key] for key in found[:limit]]
 
     async def every(self) -> AsyncIterator[Summary]:
         """Every execution, the oldest first."""

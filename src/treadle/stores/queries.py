@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from treadle.errors import Corrupt, NotFound
 from treadle.machine.journal import Entry
-from treadle.runtime.ports import Page, Summary, WaitRow
+from treadle.runtime.ports import Document, Page, Summary, WaitRow
 from treadle.stores.encoding import unseal
 from treadle.stores.schema import CALLBACKS, CALLS, OFFERED
 from treadle.stores.steps import COMMANDS, command_place, entries_place
@@ -125,6 +125,28 @@ def definition(connection: sqlite3.Connection, digest: str) -> str:
     if row is None:
         raise NotFound(f"There is no definition {digest}")
     return _unsealed(str, row[0], digest, f"the definition {digest}")
+
+
+def document(connection: sqlite3.Connection, kind: str, key: str) -> Document:
+    """A document as it is. Raises Corrupt."""
+    row = connection.execute("SELECT value, revision FROM documents WHERE kind = ? AND key = ?", (kind, key)).fetchone()
+    return Document(kind=kind, key=key) if row is None else _document(kind, key, *row)
+
+
+def documents(connection: sqlite3.Connection, kind: str, prefix: str, after: str, limit: int) -> list[Document]:
+    """Documents of a kind in the order of their keys, which SQLite compares byte by byte. Raises Corrupt."""
+    # Every key with the prefix lies between the prefix and the prefix followed by the last code point.
+    rows = connection.execute(
+        "SELECT key, value, revision FROM documents WHERE kind = ? AND key >= ? AND key < ? AND key > ?"
+        " ORDER BY key LIMIT ?",
+        (kind, prefix, prefix + chr(0x10FFFF), after, limit),
+    ).fetchall()
+    return [_document(kind, *row) for row in rows]
+
+
+def _document(kind: str, key: str, value: bytes, revision: int) -> Document:
+    content = _unsealed(bytes, value, f"{kind} {key}", f"the document {kind} {key}")
+    return Document(kind=kind, key=key, value=content, revision=revision)
 
 
 def _execution(connection: sqlite3.Connection, columns: str, arn: str) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from typing import Any, Final, TypeVar
 from treadle.errors import StoreError, Unavailable
 from treadle.machine.commands import Status
 from treadle.machine.journal import Entry
-from treadle.runtime.ports import Commit, Page, Summary, WaitRow
+from treadle.runtime.ports import Commit, Document, Page, Summary, WaitRow
 from treadle.stores import queries
 from treadle.stores.encoding import seal
 from treadle.stores.failures import failure
 from treadle.stores.files import FileLock, Presence
 from treadle.stores.group_commit import GroupCommit, Work
 from treadle.stores.schema import migrate
-from treadle.stores.steps import Steps, encoded
+from treadle.stores.steps import Steps, encoded, write_documents
 
 T = TypeVar("T")
 
@@ -145,6 +145,21 @@ class SqliteStore:
             return connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()[0]
 
         return await self._write(write)
+
+    async def put_documents(self, documents: Sequence[Document]) -> None:
+        """Write documents, all or none."""
+        sealed = [
+            (each, None if each.value is None else seal(each.value, f"{each.kind} {each.key}")) for each in documents
+        ]
+        await self._write(lambda connection: write_documents(connection, sealed))
+
+    async def document(self, kind: str, key: str) -> Document:
+        """A document as it is."""
+        return await self._read(lambda connection: queries.document(connection, kind, key))
+
+    async def documents(self, kind: str, prefix: str = "", after: str = "", limit: int = 1000) -> list[Document]:
+        """Documents of a kind in the order of their keys."""
+        return await self._read(lambda connection: queries.documents(connection, kind, prefix, after, limit))
 
     async def every(self) -> AsyncIterator[Summary]:
         """Every execution, the oldest first."""

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from treadle.errors import Conflict
 from treadle.machine.commands import RunTask, StartMapRun, StartTimer, Wait
-from treadle.runtime.ports import Commit, Summary, WaitKind, WaitRow
+from treadle.runtime.ports import Commit, Document, Summary, WaitKind, WaitRow
 from treadle.stores.encoding import seal
 
 COMMANDS: Final[dict[WaitKind, type[Wait]]] = {
@@ -172,3 +172,21 @@ class Steps:
             connection.execute("INSERT INTO machines (arn) VALUES (?) ON CONFLICT DO NOTHING", (arn,))
             (self._machines[arn],) = connection.execute("SELECT id FROM machines WHERE arn = ?", (arn,)).fetchone()
         return self._machines[arn]
+
+
+def write_documents(connection: sqlite3.Connection, sealed: Sequence[tuple[Document, bytes | None]]) -> None:
+    """Write documents whose values are sealed. Raises Conflict, having written nothing."""
+    for each, _ in sealed:
+        row = connection.execute(
+            "SELECT revision FROM documents WHERE kind = ? AND key = ?", (each.kind, each.key)
+        ).fetchone()
+        if (row[0] if row else 0) != each.revision:
+            raise Conflict(f"{each.kind} {each.key} is not at revision {each.revision}")
+    for each, value in sealed:
+        if value is None:
+            connection.execute("DELETE FROM documents WHERE kind = ? AND key = ?", (each.kind, each.key))
+        else:
+            connection.execute(
+                "INSERT OR REPLACE INTO documents (kind, key, revision, value) VALUES (?, ?, ?, ?)",
+                (each.kind, each.key, each.revision + 1, value),
+            )

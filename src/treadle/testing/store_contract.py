@@ -21,7 +21,7 @@ from treadle.errors import Conflict, NotFound
 from treadle.language.scope import Json
 from treadle.language.values import json_text
 from treadle.machine.commands import Phase, Status
-from treadle.runtime.ports import Commit, Store, WaitKind, WaitRow
+from treadle.runtime.ports import Commit, Document, Store, WaitKind, WaitRow
 from treadle.testing.store_samples import (
     MACHINE,
     TOPIC,
@@ -476,6 +476,61 @@ async def every_execution_is_given_once(make: Make) -> None:
         await asyncio.gather(*(store.commit(commit_of(str(number), 0)) for number in range(2001)))
         names = [summary.name async for summary in store.every()]
         assert sorted(names, key=int) == [str(number) for number in range(2001)]
+
+
+# ---- documents ---------------------------------------------------------------------------------------------------
+
+
+def _document(key: str, value: bytes | None, revision: int = 0, kind: str = "machine") -> Document:
+    return Document(kind=kind, key=key, value=value, revision=revision)
+
+
+@_rule
+async def a_document_is_kept_with_the_number_of_its_writes(make: Make) -> None:
+    async with opened(make) as store:
+        assert await store.document("machine", "a") == _document("a", None)
+        await store.put_documents([_document("a", b"one")])
+        await store.put_documents([_document("a", b"\x00two", 1), _document("a", b"of another kind", kind="alias")])
+        assert await store.document("machine", "a") == _document("a", b"\x00two", 2)
+    async with opened(make) as store:
+        if (await store.document("alias", "a")).revision:  # a store that forgets has nothing now
+            assert await store.document("machine", "a") == _document("a", b"\x00two", 2)
+            await store.put_documents([_document("a", None, 2)])
+            assert await store.document("machine", "a") == _document("a", None)
+            await store.put_documents([_document("a", b"again")])
+            assert await store.document("machine", "a") == _document("a", b"again", 1)
+
+
+@_rule
+async def documents_written_on_an_old_revision_change_nothing(make: Make) -> None:
+    async with opened(make) as store:
+        await store.put_documents([_document("a", b"one")])
+        for stale in (
+            _document("a", b"two"),
+            _document("a", b"two", 2),
+            _document("a", None, 7),
+            _document("c", b"", 1),
+        ):
+            assert await error_of(store.put_documents([_document("b", b"new"), stale])) is Conflict
+        assert await store.documents("machine") == [_document("a", b"one", 1)]
+
+
+@_rule
+async def documents_are_listed_by_kind_prefix_and_page_in_the_order_of_their_keys(make: Make) -> None:
+    async with opened(make) as store:
+        keys = ["a:1", "a:10", "a:2", "a;", "b", "ä", "\U0001f600"]
+        await store.put_documents([_document(key, key.encode()) for key in reversed(keys)])
+        await store.put_documents([_document("a:1", b"", kind="alias")])
+
+        async def listed(*args: str, limit: int = 1000) -> list[str]:
+            return [each.key for each in await store.documents("machine", *args, limit=limit)]
+
+        assert await listed() == keys
+        assert await listed("a:") == ["a:1", "a:10", "a:2"]
+        assert await listed("a:", limit=2) == ["a:1", "a:10"]
+        assert await listed("a:", "a:10") == ["a:2"]
+        assert await listed("", "b") == ["ä", "\U0001f600"]
+        assert await listed("c") == []
 
 
 # ---- definitions, settings, the life of a store ------------------------------------------------------------------
