@@ -9,7 +9,7 @@ written together or not at all, and nothing leaves the process before they are.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
@@ -293,4 +293,48 @@ class Integration(Protocol):
 
     async def cancel(self, call: Call) -> None:
         """Stop the job that `call.job` names."""
+        ...
+
+
+# ---- what a distributed Map reads and writes -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPage:
+    """Some items of a data set, in order. `source` is what the context object names as Map.Item.Source."""
+
+    items: Sequence[Json]
+    source: str = "STATE_DATA"
+
+
+class ItemReader(Protocol):
+    """Reads the items of a distributed Map, page by page: the data set never stands in memory as a whole."""
+
+    def pages(self, reader: Mapping[str, Json], skip: int) -> AsyncIterator[ItemPage]:
+        """The items after the first `skip`. Closed early, it lets go of what it holds.
+
+        `reader` has `resource` (an ARN), `arguments`, `config` (ReaderConfig, evaluated) and `maxItems`. Raises
+        StatesError States.ItemReaderFailed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MapResults:
+    """What a map run leaves to be written. `records` gives one record per child, in order, each time it is called."""
+
+    map_run_arn: str
+    execution_arn: str
+    records: Callable[[], AsyncIterator[Mapping[str, Json]]]
+
+
+class ResultWriter(Protocol):
+    """Writes the results of a map run."""
+
+    async def write(self, writer: Mapping[str, Json], results: MapResults) -> Json:
+        """Write the results and a manifest; gives the Map's output. Writing again writes the same files again.
+
+        `writer` has `resource` (an ARN), `arguments`, `outputType` and `transformation`. Raises StatesError
+        States.ResultWriterFailed.
+        """
         ...
