@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("treadle.testing.store_contract")
+pytest.register_assert_rewrite("treadle.testing.store_contract", "treadle.testing.integration_contract")

@@ -23,8 +23,7 @@ from treadle.cli.inputs import MachineFolder, Source, read_answers
 from treadle.cli.mock import Answers, Script, scripted
 from treadle.cli.problems import Problem
 from treadle.functions import Functions, InProcessFunctions, ProcessFunctions, discover
-from treadle.integrations.lambda_ import LambdaIntegration
-from treadle.integrations.states import StatesIntegration
+from treadle.integrations.assembly import Parts, assembled
 from treadle.language.compile import compile_definition
 from treadle.machine.journal import Entry
 from treadle.runtime.clock import RealClock, VirtualClock
@@ -32,7 +31,7 @@ from treadle.runtime.control import EngineControl
 from treadle.runtime.control_socket import serve
 from treadle.runtime.engine import Engine
 from treadle.runtime.family import Family
-from treadle.runtime.ports import Clock, Commit, Integration, Store, Summary
+from treadle.runtime.ports import Clock, Commit, Store, Summary
 from treadle.stores import MemoryStore, SqliteStore, open_store
 
 DEFAULT_STORE: Final = ".treadle"
@@ -150,10 +149,8 @@ async def at_work(
     engine: Engine
     script = world.script
     async with AsyncExitStack() as stack:
-        table: dict[str, Integration] = {"states": StatesIntegration(lambda: engine, world.machines)}
-        if world.functions is not None:
-            stack.push_async_callback(world.functions.close)
-            table["lambda"] = LambdaIntegration(world.functions)
+        parts = Parts(engine=lambda: engine, machines=world.machines, functions=world.functions)
+        table = await stack.enter_async_context(assembled(parts))
         answers = Answers(script, lambda: engine)
 
         def watch(commit: Commit) -> None:

@@ -113,7 +113,9 @@ class Worker:
 
     async def _spawn(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         try:
-            self._server = await self._loop.create_server(self._connect, "127.0.0.1", 0)
+            # Started in a step of its own: whoever cancels in between must find the server to close.
+            self._server = await self._loop.create_server(self._connect, "127.0.0.1", 0, start_serving=False)
+            await self._server.start_serving()
             host, port = self._server.sockets[0].getsockname()
             self._process = await asyncio.create_subprocess_exec(
                 *command,

@@ -6,15 +6,15 @@ must not run twice finds the same `clientContext`-free payload and can tell by i
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from treadle.errors import StatesError
 from treadle.functions import FunctionBusy, FunctionNotFound, Functions, Invoked
+from treadle.integrations.arguments import expect_action, members, one_of, required_text
 from treadle.language.scope import Json
-from treadle.language.values import is_object
-from treadle.machine.journal import json_text
+from treadle.language.values import is_object, json_text
 from treadle.runtime.ports import Call, Redelivery
 
 _STATUS: Final = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
@@ -33,9 +33,10 @@ class LambdaIntegration:
         if call.resource.split(":")[2] == "lambda":
             invoked = await self._invoke(function_name(call.resource), call.arguments)
             return _payload(invoked)
-        arguments: dict[str, Any] = call.arguments
-        kind = arguments.get("InvocationType", "RequestResponse")
-        invoked = await self._invoke(function_name(arguments["FunctionName"]), arguments.get("Payload", {}))
+        expect_action(call, ("invoke",))
+        given = members(call.arguments)
+        kind = one_of(given, "InvocationType", _STATUS, "RequestResponse")
+        invoked = await self._invoke(function_name(required_text(given, "FunctionName")), given.get("Payload", {}))
         return _answer(invoked, kind)
 
     async def poll(self, call: Call) -> Json:

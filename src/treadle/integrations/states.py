@@ -7,12 +7,13 @@ died is simply made again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 import msgspec
 
 from treadle.errors import ApiError, StatesError
+from treadle.integrations.arguments import expect_action, members, optional_text, required_text
 from treadle.language.scope import Json
 from treadle.machine.journal import json_text
 from treadle.runtime.engine import Engine, Result, Started
@@ -40,12 +41,13 @@ class StatesIntegration:
 
     async def call(self, call: Call) -> Json:
         """Start the child."""
-        arguments: Mapping[str, Any] = call.arguments
-        arn = arguments["StateMachineArn"]
+        expect_action(call, ("startExecution",))
+        given = members(call.arguments)
+        arn = required_text(given, "StateMachineArn")
         machine = self._machines(arn)
         if machine is None:
             raise _refused("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'", call)
-        started = await self._start(call, machine, _input(arguments.get("Input", {})), arguments.get("Name"))
+        started = await self._start(call, machine, _input(given.get("Input", {})), optional_text(given, "Name"))
         return {
             "ExecutionArn": started.arn,
             "SdkHttpMetadata": {"HttpStatusCode": 200},

@@ -1,0 +1,41 @@
+"""Puts the integrations of a host together: one table of everything that its Tasks may call.
+
+Owns which name serves what, and that all that was opened is closed. What an integration needs arrives in `Parts`; a
+heavy library is imported when an integration first uses it, never here. Neighbours: `runtime.calls`, which looks
+names up, and the hosts (`cli.session`, a server) that hold the table open beside their engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from treadle.functions import Functions
+from treadle.integrations.lambda_ import LambdaIntegration
+from treadle.integrations.states import Machines, StatesIntegration
+from treadle.runtime.engine import Engine
+from treadle.runtime.ports import Integration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a host has for its integrations. `functions` are closed with the table."""
+
+    engine: Callable[[], Engine]
+    machines: Machines
+    functions: Functions | None = None
+
+
+@asynccontextmanager
+async def assembled(parts: Parts) -> AsyncGenerator[dict[str, Integration]]:
+    """The integrations by the names that `runtime.calls` looks up: a service, or a kind of resource.
+
+    Enter it before the engine, so that calls under way have ended when it closes.
+    """
+    async with AsyncExitStack() as stack:
+        table: dict[str, Integration] = {"states": StatesIntegration(parts.engine, parts.machines)}
+        if parts.functions is not None:
+            stack.push_async_callback(parts.functions.close)
+            table["lambda"] = LambdaIntegration(parts.functions)
+        yield table

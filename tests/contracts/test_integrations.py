@@ -1,0 +1,113 @@
+"""Every integration passes the contract. One subject each: the integration at a real service, and calls of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from treadle.functions import ProcessFunctions, discover
+from treadle.integrations.lambda_ import LambdaIntegration
+from treadle.integrations.states import StatesIntegration
+from treadle.runtime.clock import RealClock
+from treadle.runtime.engine import Engine
+from treadle.runtime.machines import StateMachine
+from treadle.stores import MemoryStore
+from treadle.testing.integration_contract import RULES, Failing, Rule, Subject, call_of, name
+
+# ---- functions ---------------------------------------------------------------------------------------------------
+
+LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
+INVOKE = "arn:aws:states:::lambda:invoke"
+HANDLERS = {
+    "echo": "def handler(event, context):\n    return event\n",
+    "broken": "class Broken(Exception): pass\ndef handler(event, context):\n    raise Broken('no')\n",
+    "huge": "def handler(event, context):\n    return 'x' * 300000\n",
+    "endless": "import time\ndef handler(event, context):\n    time.sleep(3600)\n",
+}
+
+
+@asynccontextmanager
+async def lambda_functions(place: Path) -> AsyncGenerator[Subject]:
+    for function, text in HANDLERS.items():
+        (place / f"{function}.py").write_text(text)
+    functions = ProcessFunctions(discover(place))
+    try:
+        yield Subject(
+            integration=LambdaIntegration(functions),
+            works=[call_of(LAMBDA + "echo", {"n": 1}), call_of(INVOKE, {"FunctionName": "echo", "Payload": {"n": 1}})],
+            fails=[
+                Failing("Broken", call_of(LAMBDA + "broken", {})),
+                Failing("Lambda.ResourceNotFoundException", call_of(INVOKE, {"FunctionName": "gone"})),
+                Failing("States.Runtime", call_of(INVOKE, {})),
+            ],
+            unknown=call_of("arn:aws:states:::lambda:listFunctions", {}),
+            huge=Failing("States.DataLimitExceeded", call_of(LAMBDA + "huge", {})),
+            lasting=call_of(LAMBDA + "endless", {}),
+            under_way=lambda: 0,
+            repeats="Lambda itself promises at least once",
+        )
+    finally:
+        await functions.close()
+
+
+# ---- nested executions -------------------------------------------------------------------------------------------
+
+START = "arn:aws:states:::states:startExecution"
+
+
+def machine(label: str, **state: Any) -> StateMachine:
+    arn = f"arn:aws:states:us-east-1:123456789012:stateMachine:{label}"
+    ending = {} if state["Type"] == "Fail" else {"End": True}
+    definition = json.dumps({"StartAt": "A", "States": {"A": {**state, **ending}}})
+    return StateMachine(arn=arn, name=label, definition=definition, role_arn="arn:aws:iam::1:role/r")
+
+
+MACHINES = {
+    each.arn: each
+    for each in (
+        machine("echo", Type="Pass"),
+        machine("fails", Type="Fail", Error="Mine", Cause="because"),
+        machine("waits", Type="Wait", Seconds=100_000),
+    )
+}
+
+
+@asynccontextmanager
+async def nested_executions(place: Path) -> AsyncGenerator[Subject]:
+    def start(label: str, pattern: str = "", **more: Any) -> Any:
+        arn = f"arn:aws:states:us-east-1:123456789012:stateMachine:{label}"
+        return call_of(START + pattern, {"StateMachineArn": arn, **more})
+
+    async with Engine(MemoryStore(), {}, clock=RealClock()) as engine:
+        yield Subject(
+            integration=StatesIntegration(lambda: engine, MACHINES.get),
+            works=[start("echo"), start("echo", ".sync:2")],
+            fails=[
+                Failing("States.TaskFailed", start("fails", ".sync:2")),
+                Failing("StepFunctions.StateMachineDoesNotExistException", start("gone")),
+                Failing("States.Runtime", call_of(START, {})),
+            ],
+            unknown=call_of("arn:aws:states:::states:stopExecution", {}),
+            # An input of the largest size, and what `.sync` tells around it.
+            huge=Failing("States.DataLimitExceeded", start("echo", ".sync:2", Input='"' + "x" * 262_000 + '"')),
+            lasting=start("waits", ".sync:2"),
+            under_way=lambda: 0,
+            repeats="a child that remembers the wait as its parent is the one that was started",
+        )
+
+
+SUBJECTS: list[Callable[[Path], AbstractAsyncContextManager[Subject]]] = [lambda_functions, nested_executions]
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.__name__)
+@pytest.mark.parametrize("rule", RULES, ids=name)
+def test_integrations_keep_the_contract(
+    rule: Rule, subject: Callable[[Path], AbstractAsyncContextManager[Subject]], tmp_path: Path
+) -> None:
+    asyncio.run(rule(lambda: subject(tmp_path)))
