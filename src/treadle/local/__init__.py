@@ -1,0 +1,1 @@
+"""A SAM or CloudFormation template brought to life on this machine."""
