@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "executions": "treadle.cli.executions:executions",
     "tasks": "treadle.cli.tasks:tasks",
     "verify": "treadle.cli.verify:verify",
+    "test": "treadle.cli.test:test",
 }
 
 

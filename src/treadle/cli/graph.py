@@ -8,11 +8,12 @@ from typing import Final
 import click
 
 from treadle.cli.app import command
-from treadle.cli.inputs import finding, machine_name, read_text
+from treadle.cli.inputs import machine_name, read_text
 from treadle.cli.problems import OK, Problem
 from treadle.graph import Graph, dot, graph_of, mermaid, svg
 from treadle.language.definition import parse
 from treadle.language.values import is_object
+from treadle.scenarios.document import found
 
 _FORMATS: Final = ("mermaid", "dot", "svg")
 
@@ -27,7 +28,7 @@ def graph(definition: str, form: str, output: str | None) -> int:
     """Draw DEFINITION, whatever is wrong with it: states, choices with their conditions, catches dashed."""
     parsed, diagnostics = parse(read_text(definition))
     if parsed is None:
-        raise Problem("\n".join(finding(definition, each) for each in diagnostics if each.severity == "ERROR"))
+        raise Problem(found(definition, diagnostics))
     if not is_object(parsed.root):
         raise Problem(f"{definition}: a state machine is an object with StartAt and States; this is something else.")
     text = _draw(graph_of(parsed.root), form, machine_name(definition))

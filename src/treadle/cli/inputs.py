@@ -6,7 +6,6 @@ Owns reading and naming. Judges definitions with `treadle.language` alone.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,31 +20,26 @@ from treadle.language.diagnostics import Diagnostic
 from treadle.language.lint import lint
 from treadle.language.plan import Plan
 from treadle.language.scope import Json
-from treadle.language.values import is_array, is_object
 from treadle.runtime.machines import StateMachine
+from treadle.scenarios import document
+from treadle.scenarios.document import ScenarioError, found
+from treadle.scenarios.reading import DEFINITION_SUFFIXES, machine_name
 
 WorkflowType = Literal["STANDARD", "EXPRESS"]
 
 ACCOUNT: Final = "us-east-1:123456789012"
 """Region and account of everything that has none of its own: those of AWS's examples."""
-SUFFIXES: Final = (".asl.json", ".asl.yaml", ".asl.yml", ".json", ".yaml", ".yml")
 _ROLE: Final = "arn:aws:iam::123456789012:role/treadle"
 
 
 def read_text(path: str) -> str:
     """The text of a file; of the standard input for `-`."""
+    if path != "-":
+        return document.read_text(path)
     try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-    except FileNotFoundError:
-        raise Problem(f"{path}: there is no such file.") from None
-    except IsADirectoryError:
-        raise Problem(f"{path} is a folder: name a file in it.") from None
-    except OSError as error:
-        raise Problem(f"{path} cannot be read: {error.strerror}.") from None
-    try:
-        return data.decode("utf-8-sig")
+        return sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Problem(f"{path}: byte {error.start + 1} is no UTF-8. Store the file as UTF-8.") from None
+        raise Problem(f"-: byte {error.start + 1} is no UTF-8. Send UTF-8.") from None
 
 
 def json_value(text: str, place: str) -> Json:
@@ -82,22 +76,6 @@ def examine(text: str, type: WorkflowType) -> tuple[Definition | None, list[Diag
     return definition, diagnostics
 
 
-def finding(path: str, diagnostic: Diagnostic) -> str:
-    """A diagnostic as one line: where, what, and what to do."""
-    place = f"{path}:{diagnostic.line}:{diagnostic.column}" if diagnostic.line else path
-    where = f" at {diagnostic.location}" if diagnostic.location else ""
-    remedy = f" {diagnostic.remedy}" if diagnostic.remedy else ""
-    end = "" if diagnostic.message.endswith((".", "!", "?")) else "."
-    return f"{place}: {diagnostic.severity} {diagnostic.code}: {diagnostic.message}{where}{end}{remedy}"
-
-
-def machine_name(path: str) -> str:
-    """What a state machine is called after its file."""
-    name = Path(path).name if path != "-" else "stdin"
-    suffix = next((each for each in SUFFIXES if name.endswith(each)), "")
-    return re.sub(r"[^A-Za-z0-9_-]", "-", name.removesuffix(suffix))[:80] or "machine"
-
-
 @dataclass(frozen=True, slots=True)
 class Source:
     """A definition that can run, and the file that it came from."""
@@ -123,7 +101,7 @@ def source_of(path: str, text: str, type: WorkflowType, arn: str) -> Source:
     definition, diagnostics = examine(text, type)
     errors = [each for each in diagnostics if each.severity == "ERROR"]
     if definition is None or errors:
-        raise Problem("\n".join(finding(path, each) for each in errors))
+        raise Problem(found(path, errors))
     machine = StateMachine(
         arn=arn, name=arn.rpartition(":stateMachine:")[2], definition=text, role_arn=_ROLE, type=type
     )
@@ -146,8 +124,8 @@ class MachineFolder:
         """The machine; None when there is none. Raises StatesError when its definition cannot run."""
         try:
             found = self.find(arn)
-        except Problem as problem:
-            raise StatesError("StepFunctions.InvalidDefinitionException", problem.message) from None
+        except (Problem, ScenarioError) as problem:
+            raise StatesError("StepFunctions.InvalidDefinitionException", str(problem)) from None
         return found and found.machine
 
     def find(self, arn: str) -> Source | None:
@@ -170,50 +148,6 @@ class MachineFolder:
         return {
             each.name.removesuffix(suffix): each
             for each in listing
-            for suffix in SUFFIXES[:3]
+            for suffix in DEFINITION_SUFFIXES[:3]
             if each.name.endswith(suffix)
         }
-
-
-# ---- mocks -------------------------------------------------------------------------------------------------------
-
-_FORMS: Final = ("return", "error", "cause", "never")
-_MEMBERS: Final = {*_FORMS, "after", "accepted", "phase"}
-
-
-def read_answers(path: str) -> dict[str, list[dict[str, Json]]]:
-    """The scripted answers in a JSON or YAML file, by state or resource, as `treadle.testing.script_of` takes them."""
-    definition, diagnostics = parse(read_text(path))
-    if definition is None:
-        raise Problem("\n".join(finding(path, each) for each in diagnostics if each.severity == "ERROR"))
-
-    def wrong(where: tuple[str | int, ...], message: str) -> Problem:
-        line, column = definition.place(where)
-        return Problem(f"{path}:{line}:{column}: {message}")
-
-    root: Json = definition.root
-    if not is_object(root):
-        raise wrong((), "answers are an object: by state or resource, a list of answers.")
-    found: dict[str, list[dict[str, Json]]] = {}
-    for name, written in root.items():
-        answers = written if is_array(written) else [written]
-        if not answers:
-            raise wrong((name,), f"'{name}' has no answer: give one, such as {{\"return\": {{}}}}.")
-        for index, answer in enumerate(answers):
-            here = (name, index) if is_array(written) else (name,)
-            if fault := _fault(answer):
-                raise wrong(here, f"{fault} in the answers of '{name}'.")
-        found[name] = answers
-    return found
-
-
-def _fault(answer: Json) -> str | None:
-    if not is_object(answer) or not any(form in answer for form in _FORMS):
-        return 'an answer is {"return": value}, {"error": name, "cause": text} or {"never": true}; it is something else'
-    unknown = answer.keys() - _MEMBERS
-    if unknown:
-        return f"an answer has no '{min(unknown)}' ({', '.join(sorted(_MEMBERS))} are known)"
-    after: Json = answer.get("after", 0)
-    if isinstance(after, bool) or not isinstance(after, int | float) or after < 0:
-        return "'after' is a number of seconds; it is not"
-    return None

@@ -21,7 +21,7 @@ from treadle.machine.commands import RunTask
 from treadle.machine.journal import Entry
 from treadle.runtime.engine import Engine
 from treadle.runtime.ports import Call, Integration, Redelivery, WaitRow
-from treadle.testing.script import Fails, InTurn, Never, Returns, script_of
+from treadle.testing.script import Fails, InTurn, Never, Returns, names_of, script_of
 
 Given = Returns | Fails | Never
 
@@ -31,13 +31,6 @@ _SCHEDULED: Final = ("TaskScheduled", "LambdaFunctionScheduled", "ActivitySchedu
 _WORKER: Final = "mock"
 
 log = logging.getLogger("treadle.cli")
-
-
-def names_of(state: str, resource: Resource | None) -> tuple[str, ...]:
-    """The names under which a script may answer a task, the most particular first; as in `treadle.testing.World`."""
-    if resource is None:
-        return state, "*"
-    return state, resource.arn, f"{resource.service}:{resource.name}", "*"
 
 
 class Script:

@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from treadle.cli.check import check
-from treadle.cli.inputs import MachineFolder, Source, read_answers
+from treadle.cli.inputs import MachineFolder, Source
 from treadle.cli.mock import Answers, Script, scripted
 from treadle.cli.problems import Problem
 from treadle.functions import Functions, InProcessFunctions, ProcessFunctions, discover
@@ -32,6 +32,7 @@ from treadle.runtime.control_socket import serve
 from treadle.runtime.engine import Engine
 from treadle.runtime.family import Family
 from treadle.runtime.ports import Clock, Commit, Store, Summary
+from treadle.scenarios.answers import read_answers
 from treadle.stores import MemoryStore, SqliteStore, open_store
 
 DEFAULT_STORE: Final = ".treadle"

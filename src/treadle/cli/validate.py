@@ -7,10 +7,11 @@ import msgspec
 
 from treadle.cli import options
 from treadle.cli.app import command
-from treadle.cli.inputs import WorkflowType, examine, finding, read_text
+from treadle.cli.inputs import WorkflowType, examine, read_text
 from treadle.cli.problems import OK, USAGE
 from treadle.cli.show import clean, console, write, write_json
 from treadle.language.diagnostics import Diagnostic
+from treadle.scenarios.document import finding
 
 _STYLES = {"ERROR": "red", "WARNING": "yellow"}
 

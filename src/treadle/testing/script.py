@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
+from treadle.language.resources import Resource
 from treadle.language.scope import Json
+
+NO_ANSWER: Final = "Testing.NoAnswer"
+"""What a task fails with for which a script has no answer."""
 
 Phase: TypeAlias = Literal["schedule", "start", "submit", "run"]
 
@@ -52,8 +56,18 @@ Answer: TypeAlias = Returns | Fails | Never | InTurn | Callable[[Json], Any] | J
 
 def script_of(tasks: Mapping[str, Sequence[Mapping[str, Json]]]) -> dict[str, Answer]:
     """Answers from their JSON form: by state or resource, a list of `{"return": ..}`, `{"error": .., "cause": ..}` or
-    `{"never": true}`, each with `after` and `accepted` where wanted."""
-    return {name: InTurn([_answer(each) for each in answers]) for name, answers in tasks.items()}
+    `{"never": true}`, each with `after`, `accepted` and `times` (so many calls in turn) where wanted."""
+    return {
+        name: InTurn([_answer(each) for each in answers for _ in range(each.get("times", 1))])
+        for name, answers in tasks.items()
+    }
+
+
+def names_of(state: str, resource: Resource | None) -> tuple[str, ...]:
+    """The names under which a script may answer a task, the most particular first."""
+    if resource is None:
+        return state, "*"
+    return state, resource.arn, f"{resource.service}:{resource.name}", "*"
 
 
 def _answer(written: Mapping[str, Json]) -> Answer:

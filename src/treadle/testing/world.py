@@ -53,7 +53,7 @@ from treadle.machine.map_run import (
     WriteResults,
 )
 from treadle.testing.checker import check_journal
-from treadle.testing.script import Answer, Fails, InTurn, Never, Returns
+from treadle.testing.script import NO_ANSWER, Answer, Fails, InTurn, Never, Returns, names_of
 
 START: Final = 1_767_225_600.0
 """When a virtual clock starts: 2026-01-01T00:00:00Z."""
@@ -80,6 +80,8 @@ class Run:
     plan: Plan
     interpreter: Interpreter
     journal: list[Entry] = field(default_factory=list[Entry])
+    children: dict[str, list[Run]] = field(default_factory=dict[str, "list[Run]"])
+    """The child executions of distributed Maps, by state."""
 
     @property
     def execution(self) -> Execution:
@@ -143,6 +145,7 @@ class World:
         self.random = random.Random(seed)
         self.limits = limits or Limits()
         self.calls: list[RunTask] = []
+        self.unanswered: list[str] = []  # what was called and has no answer, by state
         self.counts: dict[str, int] = {}
         self._agreed: dict[
             tuple[int, int], Returns | Fails | Never
@@ -266,12 +269,11 @@ class World:
 
     def answer(self, name: str, plan: TaskPlan | None, arguments: Json) -> Returns | Fails | Never:
         """What the script has for this call."""
-        names = [name, "*"]
-        if plan is not None:
-            names[1:1] = [plan.resource.arn, f"{plan.resource.service}:{plan.resource.name}"]
+        names = names_of(name, plan and plan.resource)
         key = next((each for each in names if each in self.tasks), None)
         if key is None:
-            return Fails("Testing.NoAnswer", f"The script has no answer for {name}.")
+            self.unanswered.append(name)
+            return Fails(NO_ANSWER, f"The script has no answer for {name}.")
         answer = self.tasks[key]
         if isinstance(answer, InTurn):
             turn = self.counts.get(key, 0)
@@ -282,6 +284,8 @@ class World:
                 answer = answer(arguments)
             except StatesError as error:
                 answer = Fails(error.name, error.cause)
+        if isinstance(answer, Fails) and answer.error == NO_ANSWER:
+            self.unanswered.append(name)
         return answer if isinstance(answer, Returns | Fails | Never) else Returns(answer)
 
     # ---- distributed Map ----
@@ -378,6 +382,7 @@ class _MapHost:
         else:
             child = self.world.start_child(self.run.plan.processor, command.input, identity, closed)
             self.children[command.index] = child
+            self.parent.children.setdefault(self.run.plan.name, []).append(child)
 
 
 def _plan(definition: str | Mapping[str, Json] | Plan) -> Plan:
