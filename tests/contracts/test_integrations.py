@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
+from http_answers import Answers
 from treadle.functions import ProcessFunctions, discover
 from treadle.integrations.lambda_ import LambdaIntegration
+from treadle.integrations.lambda_endpoint import LambdaEndpoint
 from treadle.integrations.states import StatesIntegration
 from treadle.runtime.clock import RealClock
 from treadle.runtime.engine import Engine
@@ -54,6 +57,42 @@ async def lambda_functions(place: Path) -> AsyncGenerator[Subject]:
         )
     finally:
         await functions.close()
+
+
+# ---- functions of elsewhere ----------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def lambda_elsewhere(place: Path) -> AsyncGenerator[Subject]:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        name = request.raw_path.partition("%3Afunction%3A")[2].partition("/")[0]
+        match name:
+            case "echo":
+                return web.Response(body=await request.read())
+            case "broken":
+                told = {"errorType": "Broken", "errorMessage": "no"}
+                return web.json_response(told, headers={"X-Amz-Function-Error": "Unhandled"})
+            case "huge":
+                return web.json_response("x" * 300_000)
+            case "endless":
+                await asyncio.Event().wait()
+        return web.json_response({}, status=404, headers={"x-amzn-ErrorType": "ResourceNotFoundException"})
+
+    async with Answers(answer).running() as server, LambdaEndpoint(server.url, longest=0.5) as endpoint:
+        yield Subject(
+            integration=LambdaIntegration(None, endpoint),
+            works=[call_of(LAMBDA + "echo", {"n": 1}), call_of(INVOKE, {"FunctionName": "echo", "Payload": {"n": 1}})],
+            fails=[
+                Failing("Broken", call_of(LAMBDA + "broken", {})),
+                Failing("Lambda.ResourceNotFoundException", call_of(INVOKE, {"FunctionName": "gone"})),
+            ],
+            unknown=call_of("arn:aws:states:::lambda:listFunctions", {}),
+            huge=Failing("States.DataLimitExceeded", call_of(LAMBDA + "huge", {})),
+            lasting=call_of(LAMBDA + "endless", {}),
+            late=Failing("Lambda.ClientExecutionTimeoutException", call_of(LAMBDA + "endless", {})),
+            under_way=lambda: server.under_way,
+            repeats="Lambda itself promises at least once",
+        )
 
 
 # ---- nested executions -------------------------------------------------------------------------------------------
@@ -102,7 +141,11 @@ async def nested_executions(place: Path) -> AsyncGenerator[Subject]:
         )
 
 
-SUBJECTS: list[Callable[[Path], AbstractAsyncContextManager[Subject]]] = [lambda_functions, nested_executions]
+SUBJECTS: list[Callable[[Path], AbstractAsyncContextManager[Subject]]] = [
+    lambda_functions,
+    lambda_elsewhere,
+    nested_executions,
+]
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.__name__)

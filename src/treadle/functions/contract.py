@@ -93,15 +93,17 @@ class Functions(Protocol):
 
 
 class FunctionError(TreadleError):
-    """A function that was not called. `code` is what Lambda's API calls it."""
+    """A function that was not called. `code` is what Lambda's API calls it, `status` the one of HTTP."""
 
     code = "ServiceException"
+    status = 500
 
 
 class FunctionNotFound(FunctionError):
     """There is no function of this name."""
 
     code = "ResourceNotFoundException"
+    status = 404
 
     def __init__(self, name: str) -> None:
         super().__init__(f"Function not found: {name}")
@@ -112,6 +114,7 @@ class FunctionBusy(FunctionError):
     """As many invocations are under way as there may be."""
 
     code = "TooManyRequestsException"
+    status = 429
 
     def __init__(self, name: str) -> None:
         super().__init__("Rate Exceeded.")
@@ -122,6 +125,7 @@ class RequestTooLarge(FunctionError):
     """A payload of more than 6 MB."""
 
     code = "RequestTooLargeException"
+    status = 413
 
     def __init__(self, size: int) -> None:
         super().__init__(
@@ -133,12 +137,14 @@ class InvalidRequest(FunctionError):
     """A client context that is no JSON object, or a trace id that is no header value."""
 
     code = "InvalidRequestContentException"
+    status = 400
 
 
 class CannotStart(FunctionError):
     """No process can be started for the function: the program for its language or its folder is missing."""
 
     code = "InvalidRuntimeException"
+    status = 502
 
 
 class FunctionsClosed(FunctionError):

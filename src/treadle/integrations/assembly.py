@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from treadle.functions import Functions
 from treadle.integrations.lambda_ import LambdaIntegration
+from treadle.integrations.lambda_endpoint import LambdaEndpoint
 from treadle.integrations.states import Machines, StatesIntegration
 from treadle.runtime.engine import Engine
 from treadle.runtime.ports import Integration
@@ -20,11 +21,12 @@ from treadle.runtime.ports import Integration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a host has for its integrations. `functions` are closed with the table."""
+    """What a host has for its integrations. `functions` and `lambda_endpoint` are closed with the table."""
 
     engine: Callable[[], Engine]
     machines: Machines
     functions: Functions | None = None
+    lambda_endpoint: LambdaEndpoint | None = None
 
 
 @asynccontextmanager
@@ -37,5 +39,8 @@ async def assembled(parts: Parts) -> AsyncGenerator[dict[str, Integration]]:
         table: dict[str, Integration] = {"states": StatesIntegration(parts.engine, parts.machines)}
         if parts.functions is not None:
             stack.push_async_callback(parts.functions.close)
-            table["lambda"] = LambdaIntegration(parts.functions)
+        if parts.lambda_endpoint is not None:
+            stack.push_async_callback(parts.lambda_endpoint.close)
+        if parts.functions is not None or parts.lambda_endpoint is not None:
+            table["lambda"] = LambdaIntegration(parts.functions, parts.lambda_endpoint)
         yield table

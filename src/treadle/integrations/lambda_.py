@@ -1,43 +1,92 @@
 """Lambda functions: `arn:aws:lambda:...` as a resource, and the optimised `lambda:invoke`.
 
-A call that was under way when the process died is made again: Lambda itself promises at least once, and a handler that
-must not run twice finds the same `clientContext`-free payload and can tell by its own key.
+Owns what a task sends and what becomes of the answer: the payload alone for a function's own ARN, the whole answer of
+the API for `lambda:invoke`, and the error names that Retry and Catch see. Functions of this machine come first;
+whichever it does not have is asked for elsewhere (`lambda_endpoint`), where there is an elsewhere.
+
+Redelivery: a call that was under way when the process died is made again, as Lambda itself promises no more than at
+least once. A handler that must not act twice compares a key from its event: `$$.Execution.Id` with `$$.State.Name`.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import base64
+import binascii
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import msgspec
 
 from treadle.errors import StatesError
-from treadle.functions import FunctionBusy, FunctionNotFound, Functions, Invoked
-from treadle.integrations.arguments import expect_action, members, one_of, required_text
+from treadle.functions import FunctionError, FunctionNotFound, Functions, InvalidRequest, Invoked
+from treadle.integrations.arguments import expect_action, members, one_of, optional_text, required_text
 from treadle.language.scope import Json
 from treadle.language.values import is_object, json_text
 from treadle.runtime.ports import Call, Redelivery
 
+# Lambda 'Invoke', HTTP status codes.
 _STATUS: Final = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
 
 
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One call of Lambda's Invoke. `arn` is the function's, without qualifier; an empty payload is none."""
+
+    arn: str
+    qualifier: str | None
+    payload: bytes
+    kind: str = "RequestResponse"
+    with_log: bool = False
+    client_context: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The function's plain name."""
+        return self.arn.rpartition(":")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Lambda's Invoke answered: the status and headers of HTTP, and the payload."""
+
+    status: int
+    headers: Mapping[str, str]
+    payload: bytes
+
+    def header(self, name: str) -> str | None:
+        """A header, whatever the case of its name."""
+        return next((value for key, value in self.headers.items() if key.lower() == name.lower()), None)
+
+
+class Endpoint(Protocol):
+    """Where functions are invoked that are not of this machine."""
+
+    async def invoke(self, invocation: Invocation) -> Answer:
+        """Call Invoke. Raises StatesError."""
+        ...
+
+
 class LambdaIntegration:
-    """Invokes functions of this machine."""
+    """Invokes functions: those of this machine, else those of an endpoint."""
 
     redelivery: Redelivery = "again"
 
-    def __init__(self, functions: Functions) -> None:
-        self._functions = functions
+    def __init__(self, functions: Functions | None = None, endpoint: Endpoint | None = None) -> None:
+        self._functions, self._endpoint = functions, endpoint
 
     async def call(self, call: Call) -> Json:
         """Invoke the function and give its result, or raise what it raised."""
         if call.resource.split(":")[2] == "lambda":
-            invoked = await self._invoke(function_name(call.resource), call.arguments)
-            return _payload(invoked)
+            named = called(call.resource, None, call)
+            invocation = Invocation(*named, json_text(call.arguments).encode("utf-8", "surrogatepass"))
+            return _payload(await self._invoke(invocation), rewritten=False)
         expect_action(call, ("invoke",))
-        given = members(call.arguments)
-        kind = one_of(given, "InvocationType", _STATUS, "RequestResponse")
-        invoked = await self._invoke(function_name(required_text(given, "FunctionName")), given.get("Payload", {}))
-        return _answer(invoked, kind)
+        invocation = _asked(call)
+        answer = await self._invoke(invocation)
+        return _told(answer, _payload(answer, rewritten=True) if invocation.kind == "RequestResponse" else "")
 
     async def poll(self, call: Call) -> Json:
         """Functions have no jobs."""
@@ -46,19 +95,17 @@ class LambdaIntegration:
     async def cancel(self, call: Call) -> None:
         """A function that runs cannot be recalled."""
 
-    async def _invoke(self, name: str, payload: Json) -> Invoked:
+    async def _invoke(self, invocation: Invocation) -> Answer:
+        functions, endpoint = self._functions, self._endpoint
+        if endpoint is not None and (functions is None or invocation.name not in functions.names()):
+            return await endpoint.invoke(invocation)
         try:
-            return await self._functions.invoke(name, json_text(payload).encode("utf-8", "surrogatepass"))
-        except FunctionNotFound:
-            # AWS 'Lambda errors': the SDK's own words, less the request that never was.
-            raise StatesError(
-                "Lambda.ResourceNotFoundException",
-                f"Function not found: {name} (Service: Lambda, Status Code: 404)",
-            ) from None
-        except FunctionBusy:
-            raise StatesError(
-                "Lambda.TooManyRequestsException", "Rate Exceeded. (Service: Lambda, Status Code: 429)"
-            ) from None
+            if functions is None:
+                raise FunctionNotFound(invocation.name)
+            return _as_answered(invocation, await _run(functions, invocation))
+        except FunctionError as error:
+            message = not_found(invocation) if isinstance(error, FunctionNotFound) else str(error)
+            raise refusal(error.status, error.code, message, str(uuid.uuid4())) from None
 
 
 def function_name(named: str) -> str:
@@ -66,43 +113,153 @@ def function_name(named: str) -> str:
     return named.rpartition(":function:")[2].partition(":")[0]
 
 
-def _payload(invoked: Invoked) -> Json:
-    text = invoked.payload.decode("utf-8", "replace")
-    if invoked.error is not None:
-        raise StatesError(_error_type(invoked.payload), text)
+def called(named: str, qualifier: str | None, call: Call) -> tuple[str, str | None]:
+    """The ARN and the qualifier of the function that a task names, in any of the ways that Lambda knows.
+
+    A name without region or account is one of the execution's own.
+    """
+    _, partition, _, region, account = call.execution_arn.split(":")[:5]
+    head, _, tail = named.rpartition(":function:" if ":function:" in named else "function:")
+    name, _, suffix = tail.partition(":")
+    if head.startswith("arn:"):
+        arn = f"{head}:function:{name}"
+    else:
+        arn = f"arn:{partition}:lambda:{region}:{head.strip(':') or account}:function:{name}"
+    if suffix and qualifier and suffix != qualifier:
+        # Lambda 'Invoke', in its own words.
+        message = "The derived qualifier from the function name does not match the specified qualifier."
+        raise refusal(400, "InvalidParameterValueException", message, str(uuid.uuid4()))
+    return arn, suffix or qualifier
+
+
+def not_found(invocation: Invocation) -> str:
+    """Observed on AWS: the version is named, even where nobody asked for one."""
+    return f"Function not found: {invocation.arn}:{invocation.qualifier or '$LATEST'}"
+
+
+def refusal(status: int, code: str | None, message: str | None, request_id: str | None) -> StatesError:
+    """An error of Lambda's API, named and worded as the optimised integrations do. Observed on AWS."""
+    # Without a code of its own, an error has the one of the SDK's base class.
+    name = code or "AWSLambdaException"
+    return StatesError(
+        f"Lambda.{name if name.endswith('Exception') else f'{name}Exception'}",
+        f"{message or 'null'} (Service: AWSLambda; Status Code: {status}; Error Code: {code or 'null'}; "
+        f"Request ID: {request_id or 'null'}; Proxy: null)",
+    )
+
+
+# ---- what a task sends -------------------------------------------------------------------------------------------
+
+
+def _asked(call: Call) -> Invocation:
+    """The parameters of `lambda:invoke`. AWS does not list LogType, and yet it works."""
+    given = members(call.arguments)
+    kind = one_of(given, "InvocationType", _STATUS, "RequestResponse")
+    payload = given.get("Payload")
+    return Invocation(
+        *called(required_text(given, "FunctionName"), optional_text(given, "Qualifier"), call),
+        # Observed on AWS: null is no payload at all, for which a function gets {}.
+        payload=b"" if payload is None else json_text(payload).encode("utf-8", "surrogatepass"),
+        kind=kind,
+        with_log=(optional_text(given, "LogType") or "").lower() == "tail",
+        client_context=optional_text(given, "ClientContext"),
+    )
+
+
+# ---- functions of this machine -----------------------------------------------------------------------------------
+
+
+async def _run(functions: Functions, invocation: Invocation) -> Invoked | None:
+    """Invoke a function here; None for DryRun, which only asks whether it could be.
+
+    Lambda acknowledges `Event` first and runs the function later. Here it runs first, so that what is acknowledged
+    has happened and no queue can lose it; what the function gives is nobody's business in both cases.
+    """
+    if invocation.kind == "DryRun":
+        if invocation.name not in functions.names():
+            raise FunctionNotFound(invocation.name)
+        return None
+    return await functions.invoke(
+        invocation.name, invocation.payload, client_context=_context(invocation.client_context)
+    )
+
+
+def _context(given: str | None) -> bytes | None:
+    if given is None:
+        return None
     try:
-        return msgspec.json.decode(invoked.payload) if invoked.payload else None
-    except msgspec.DecodeError:
-        raise StatesError("Lambda.Unknown", f"The function's result is not JSON: {text[:200]}") from None
+        return base64.b64decode(given, validate=True)
+    except binascii.Error as error:
+        raise InvalidRequest(f"Client context must be a valid Base64-encoded JSON object: {error}") from None
 
 
-def _error_type(payload: bytes) -> str:
-    """ASL errors of functions carry their errorType as their name."""
-    try:
-        told: Json = msgspec.json.decode(payload)
-    except msgspec.DecodeError:
-        return "Lambda.Unknown"
-    name = told.get("errorType") if is_object(told) else None
-    return name if isinstance(name, str) else "Lambda.Unknown"
-
-
-def _answer(invoked: Invoked, kind: str) -> dict[str, Json]:
-    """What the optimised integration gives. Observed on AWS: Payload parsed, and the SDK's metadata beside it."""
-    payload: Json = _payload(invoked) if kind == "RequestResponse" else ""
-    headers = {
+def _as_answered(invocation: Invocation, invoked: Invoked | None) -> Answer:
+    """What Lambda's API would have answered. Observed on AWS: these headers, in this order."""
+    request_id = invoked.request_id if invoked is not None else str(uuid.uuid4())
+    payload = invoked.payload if invoked is not None and invocation.kind == "RequestResponse" else b""
+    headers: dict[str, str] = {}
+    if invoked is not None and invocation.kind == "RequestResponse":
+        if invoked.error is not None:
+            headers["X-Amz-Function-Error"] = invoked.error
+        if invocation.with_log:
+            headers["X-Amz-Log-Result"] = invoked.log_result
+        headers["X-Amz-Executed-Version"] = invoked.version
+    headers |= {
+        "x-amzn-Remapped-Content-Length": "0",
+        "Connection": "keep-alive",
+        "x-amzn-RequestId": request_id,
+        "Content-Length": str(len(payload)),
+        "Date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime()),
+        "X-Amzn-Trace-Id": f"root=1-{int(time.time()):08x}-{request_id.replace('-', '')[:24]};sampled=0",
         "Content-Type": "application/json",
-        "X-Amz-Executed-Version": invoked.version,
-        "x-amzn-RequestId": invoked.request_id,
-        "Content-Length": str(len(invoked.payload)),
     }
+    return Answer(_STATUS[invocation.kind], headers, payload)
+
+
+# ---- what becomes of the answer ----------------------------------------------------------------------------------
+
+
+def _payload(answer: Answer, rewritten: bool) -> Json:
+    """The function's result. What it raised is raised: its errorType is the error's name, the payload is the cause.
+
+    `rewritten`: observed on AWS, the cause from `lambda:invoke` is that JSON without blanks, from a function's own ARN
+    it stands as the function's runtime wrote it.
+    """
+    text = answer.payload.decode("utf-8", "replace")
+    value: Json = None
+    readable = True
+    try:
+        value = msgspec.json.decode(answer.payload) if answer.payload else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        readable = False
+    if answer.header("X-Amz-Function-Error") is None:
+        if not readable:
+            raise StatesError("Lambda.Unknown", f"The function's result is not JSON: {text[:200]}")
+        return value
+    name = value.get("errorType") if is_object(value) else None
+    if not isinstance(name, str) or not name:
+        # Seen on AWS where a runtime reports no type.
+        why = "The cause could not be determined because Lambda did not return an error type. Returned payload: "
+        raise StatesError("Lambda.Unknown", why + text)
+    raise StatesError(name, json_text(value) if rewritten else text)
+
+
+def _told(answer: Answer, payload: Json) -> dict[str, Json]:
+    """What `lambda:invoke` gives. Observed on AWS: the Payload parsed, and the SDK's metadata beside it."""
+    told: dict[str, Json] = {}
+    for field, header in (("ExecutedVersion", "X-Amz-Executed-Version"), ("LogResult", "X-Amz-Log-Result")):
+        value = answer.header(header)
+        if value is not None:
+            told[field] = value
+    headers = answer.headers
     return {
-        "ExecutedVersion": invoked.version,
+        **told,
         "Payload": payload,
         "SdkHttpMetadata": {
             "AllHttpHeaders": {name: [value] for name, value in headers.items()},
-            "HttpHeaders": headers,
-            "HttpStatusCode": _STATUS.get(kind, 200),
+            "HttpHeaders": {name: headers[name] for name in sorted(headers, key=str.lower)},
+            "HttpStatusCode": answer.status,
         },
-        "SdkResponseMetadata": {"RequestId": invoked.request_id},
-        "StatusCode": _STATUS.get(kind, 200),
+        "SdkResponseMetadata": {"RequestId": answer.header("x-amzn-RequestId")},
+        "StatusCode": answer.status,
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
 
 from treadle.errors import StatesError
 from treadle.functions import FunctionBusy, FunctionNotFound, InProcessFunctions, Invoked
-from treadle.integrations.lambda_ import LambdaIntegration, function_name
+from treadle.integrations.lambda_ import LambdaIntegration, called, function_name
 from treadle.runtime.ports import Call
 
 DIRECT = "arn:aws:lambda:us-east-1:123456789012:function:f"
@@ -25,7 +26,7 @@ def fails(event: Any, context: Any) -> Any:
 
 
 def call_of(resource: str, arguments: Any) -> Call:
-    return Call("arn:x", 3, resource, arguments, None, None, 0, "key")
+    return Call("arn:aws:states:us-east-1:123456789012:execution:m:e", 3, resource, arguments, None, None, 0, "key")
 
 
 def ask(resource: str, arguments: Any, functions: Any = None) -> Any:
@@ -35,6 +36,8 @@ def ask(resource: str, arguments: Any, functions: Any = None) -> Any:
 
 class Answering:
     """Functions that all give the same."""
+
+    names = staticmethod(lambda: ("f",))
 
     def __init__(self, outcome: Invoked | Exception) -> None:
         self.outcome = outcome
@@ -69,8 +72,59 @@ def test_each_kind_of_invocation_has_its_status(kind: str, status: int) -> None:
     assert (answer["Payload"] == "") == (kind != "RequestResponse")
 
 
-def test_without_a_payload_the_function_gets_an_empty_object() -> None:
-    assert ask(INVOKE, {"FunctionName": "f"})["Payload"] == {"got": {}}
+@pytest.mark.parametrize("given", [{}, {"Payload": None}])
+def test_without_a_payload_the_function_gets_an_empty_object(given: Any) -> None:
+    assert ask(INVOKE, {"FunctionName": "f", **given})["Payload"] == {"got": {}}
+
+
+def test_a_dry_run_calls_nothing() -> None:
+    functions = Answering(AssertionError("called"))
+    assert ask(INVOKE, {"FunctionName": "f", "InvocationType": "DryRun"}, functions)["StatusCode"] == 204
+    with pytest.raises(StatesError, match="ResourceNotFoundException"):
+        ask(INVOKE, {"FunctionName": "g", "InvocationType": "DryRun"}, functions)
+
+
+def test_the_log_comes_where_it_is_wanted() -> None:
+    assert "LogResult" not in ask(INVOKE, {"FunctionName": "f"})
+    answer = ask(INVOKE, {"FunctionName": "f", "LogType": "Tail"})
+    assert b"START RequestId" in base64.b64decode(answer["LogResult"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "words"),
+    [
+        ({"Payload": {}}, "States.Runtime", "'FunctionName' is required"),
+        ({"FunctionName": 7}, "States.Runtime", "'FunctionName' must be a string"),
+        ({"FunctionName": "f", "InvocationType": "Later"}, "States.Runtime", "'InvocationType' must be one of"),
+        ({"FunctionName": "f:1", "Qualifier": "2"}, "Lambda.InvalidParameterValueException", "derived qualifier"),
+        ({"FunctionName": "f", "ClientContext": "?"}, "Lambda.InvalidRequestContentException", "Base64"),
+        (
+            {"FunctionName": "g:live"},
+            "Lambda.ResourceNotFoundException",
+            "Function not found: arn:aws:lambda:us-east-1:123456789012:function:g:live (Service: AWSLambda; ",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(arguments: Any, name: str, words: str) -> None:
+    with pytest.raises(StatesError) as failed:
+        ask(INVOKE, arguments)
+    assert failed.value.name == name and words in (failed.value.cause or "")
+
+
+@pytest.mark.parametrize(
+    ("named", "qualifier", "arn"),
+    [
+        ("f", None, DIRECT),
+        ("f:1", "1", DIRECT),
+        ("99:function:f", None, DIRECT.replace("123456789012", "99")),
+        ("99:function:f:live", "live", DIRECT.replace("123456789012", "99")),
+        (DIRECT, None, DIRECT),
+        (f"{DIRECT}:$LATEST", "$LATEST", DIRECT),
+        ("function:f", None, DIRECT),
+    ],
+)
+def test_a_function_may_be_named_in_all_of_lambdas_ways(named: str, qualifier: str | None, arn: str) -> None:
+    assert called(named, None, call_of(INVOKE, {})) == (arn, qualifier)
 
 
 @pytest.mark.parametrize("resource", [f"{DIRECT}ails", INVOKE])
@@ -104,7 +158,7 @@ def test_a_result_that_is_no_json_is_a_failure_and_an_empty_one_is_null() -> Non
 def test_what_lambda_itself_refuses_has_the_names_of_the_sdk(raised: Exception, name: str) -> None:
     with pytest.raises(StatesError) as failed:
         ask(DIRECT, {}, Answering(raised))
-    assert failed.value.name == name and "Service: Lambda" in (failed.value.cause or "")
+    assert failed.value.name == name and "Service: AWSLambda; Status Code: 4" in (failed.value.cause or "")
 
 
 @pytest.mark.parametrize("named", ["f", "f:1", "f:$LATEST", DIRECT, f"{DIRECT}:live", "123456789012:function:f"])
