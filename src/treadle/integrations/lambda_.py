@@ -11,7 +11,6 @@ least once. A handler that must not act twice compares a key from its event: `$$
 from __future__ import annotations
 
 import base64
-import binascii
 import time
 import uuid
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from typing import Final, Protocol
 import msgspec
 
 from treadle.errors import StatesError
-from treadle.functions import FunctionError, FunctionNotFound, Functions, InvalidRequest, Invoked
+from treadle.functions import FunctionError, FunctionNotFound, Functions, Invoked
 from treadle.integrations.arguments import expect_action, members, one_of, optional_text, required_text
 from treadle.language.scope import Json
 from treadle.language.values import is_object, json_text
@@ -40,7 +39,7 @@ class Invocation:
     payload: bytes
     kind: str = "RequestResponse"
     with_log: bool = False
-    client_context: str | None = None
+    client_context: bytes | None = None
 
     @property
     def name(self) -> str:
@@ -156,14 +155,23 @@ def _asked(call: Call) -> Invocation:
     given = members(call.arguments)
     kind = one_of(given, "InvocationType", _STATUS, "RequestResponse")
     payload = given.get("Payload")
+    context = optional_text(given, "ClientContext")
     return Invocation(
         *called(required_text(given, "FunctionName"), optional_text(given, "Qualifier"), call),
         # Observed on AWS: null is no payload at all, for which a function gets {}.
         payload=b"" if payload is None else json_text(payload).encode("utf-8", "surrogatepass"),
         kind=kind,
         with_log=(optional_text(given, "LogType") or "").lower() == "tail",
-        client_context=optional_text(given, "ClientContext"),
+        client_context=None if context is None else _decoded(context),
     )
+
+
+def _decoded(context: str) -> bytes:
+    try:
+        return base64.b64decode(context, validate=True)
+    except ValueError:
+        message = "Client context must be a valid Base64-encoded JSON object."
+        raise refusal(400, "InvalidRequestContentException", message, str(uuid.uuid4())) from None
 
 
 # ---- functions of this machine -----------------------------------------------------------------------------------
@@ -179,18 +187,7 @@ async def _run(functions: Functions, invocation: Invocation) -> Invoked | None:
         if invocation.name not in functions.names():
             raise FunctionNotFound(invocation.name)
         return None
-    return await functions.invoke(
-        invocation.name, invocation.payload, client_context=_context(invocation.client_context)
-    )
-
-
-def _context(given: str | None) -> bytes | None:
-    if given is None:
-        return None
-    try:
-        return base64.b64decode(given, validate=True)
-    except binascii.Error as error:
-        raise InvalidRequest(f"Client context must be a valid Base64-encoded JSON object: {error}") from None
+    return await functions.invoke(invocation.name, invocation.payload, client_context=invocation.client_context)
 
 
 def _as_answered(invocation: Invocation, invoked: Invoked | None) -> Answer:

@@ -7,7 +7,9 @@ connection that breaks may have delivered the request, so whether to repeat it i
 from __future__ import annotations
 
 import asyncio
+import base64
 import ipaddress
+import re
 import urllib.parse
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -36,6 +38,11 @@ LONGEST_SECONDS: Final = 960.0
 # A server may close an idle connection just as it is used again; uvicorn does after 5 seconds.
 _KEEPALIVE_SECONDS: Final = 4.0
 
+# Lambda 'Invoke', FunctionName.
+_FUNCTION: Final = re.compile(
+    r"arn:aws[a-z-]*:lambda:(?P<region>[a-z]{2,4}(-[a-z0-9]+){2,3}):\d{12}:function:[a-zA-Z0-9-_]{1,140}"
+)
+
 
 class LambdaEndpoint:
     """Invokes functions over HTTP. Use it with `async with`.
@@ -57,8 +64,11 @@ class LambdaEndpoint:
         no answer, States.DataLimitExceeded for an answer of more than 6 MB."""
         import aiohttp
 
-        region = invocation.arn.split(":")[3]
-        signer = await self._signer(region)
+        named = _FUNCTION.fullmatch(invocation.arn)
+        if named is None:
+            message = f"Value '{invocation.arn}' at 'functionName' failed to satisfy constraint: {_FUNCTION.pattern}"
+            raise refusal(400, "ValidationException", f"1 validation error detected: {message}", None)
+        signer = await self._signer(named["region"])
         url = signer.url + _path(invocation)
         headers = await signer.sign(url, _headers(invocation), invocation.payload)
         try:
@@ -165,7 +175,7 @@ def _path(invocation: Invocation) -> str:
     path = f"/2015-03-31/functions/{urllib.parse.quote(invocation.arn, safe='')}/invocations"
     if invocation.qualifier is None:
         return path
-    return f"{path}?Qualifier={urllib.parse.quote(invocation.qualifier, safe='')}"
+    return f"{path}?Qualifier={urllib.parse.quote(invocation.qualifier, safe='', errors='replace')}"
 
 
 def _exactly(url: str) -> Any:
@@ -184,7 +194,7 @@ def _headers(invocation: Invocation) -> dict[str, str]:
     if invocation.with_log:
         headers["X-Amz-Log-Type"] = "Tail"
     if invocation.client_context is not None:
-        headers["X-Amz-Client-Context"] = invocation.client_context
+        headers["X-Amz-Client-Context"] = base64.b64encode(invocation.client_context).decode()
     return headers
 
 

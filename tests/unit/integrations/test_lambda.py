@@ -116,8 +116,8 @@ def test_what_cannot_be_asked_is_refused(arguments: Any, name: str, words: str) 
     [
         ("f", None, DIRECT),
         ("f:1", "1", DIRECT),
-        ("99:function:f", None, DIRECT.replace("123456789012", "99")),
-        ("99:function:f:live", "live", DIRECT.replace("123456789012", "99")),
+        ("999999999999:function:f", None, DIRECT.replace("123456789012", "999999999999")),
+        ("999999999999:function:f:live", "live", DIRECT.replace("123456789012", "999999999999")),
         (DIRECT, None, DIRECT),
         (f"{DIRECT}:$LATEST", "$LATEST", DIRECT),
         ("function:f", None, DIRECT),
