@@ -2,14 +2,19 @@
 
 The same shape as the interpreter and independent of it: an event goes in, journal entries and commands come out, and
 `apply` is the only thing that changes a run. Children are executions of their own; reading items and writing results
-are the host's. Owns which item is started when, batches, tolerated failures and the result. The parent knows only the
+are the host's. Owns which item is started when, batches, tolerated failures and the end. The parent knows only the
 one wait that `StartMapRun` opened, and is told by `MapRunClosed`.
+
+A run may have a million items, so of a child nothing stays in memory but its status and the number of its items: what
+it got and what it brought stands in its own journal.
 """
 
 from __future__ import annotations
 
+from array import array
+from collections import deque
 from collections.abc import Iterable
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import msgspec
 
@@ -18,132 +23,38 @@ from treadle.language.plan import MapPlan
 from treadle.language.scope import Json, Scope
 from treadle.machine.commands import Cancel
 from treadle.machine.interpreter import Moment
-from treadle.machine.journal import Entry, json_text
+from treadle.machine.journal import NOTHING, Entry, json_text
+from treadle.machine.map_events import (
+    ChildClosed,
+    CloseRun,
+    Counts,
+    EffectFailed,
+    ItemsRead,
+    Progress,
+    ReadItems,
+    ResultsWritten,
+    RunCommand,
+    RunEvent,
+    RunRedriven,
+    RunRequested,
+    RunStatus,
+    RunStopped,
+    RunUpdated,
+    StartChild,
+    WriteResults,
+)
 
 MAX_CONCURRENCY: Final = 10_000
 """AWS quota: children of one map run at the same time."""
+MAX_REDRIVES: Final = 1_000
+"""AWS quota: redrives of one map run."""
+LOOK_AHEAD: Final = 1_000
+"""Items that are read before there is room for their children: reading goes on while children run."""
 
-ChildStatus: TypeAlias = Literal["SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"]
-
-
-# ---- events ----
-
-
-class RunRequested(msgspec.Struct, frozen=True, kw_only=True):
-    """The parent started the run. `items` is None where a reader gives them; `keys` for an object's members."""
-
-    settings: dict[str, Json]
-    items: list[Json] | None = None
-    keys: list[str] | None = None
-    source: str = "STATE_DATA"
-
-
-class ItemsRead(msgspec.Struct, frozen=True):
-    """The reader gave the next page. `more` tells whether another follows, `source` where it came from."""
-
-    wait: int
-    items: list[Json]
-    more: bool
-    source: str = "STATE_DATA"
-
-
-class ChildClosed(msgspec.Struct, frozen=True):
-    """A child execution ended. `record` is what describes it in a result file."""
-
-    wait: int
-    status: ChildStatus
-    output: Json = None
-    error: str | None = None
-    cause: str | None = None
-    record: dict[str, Json] | None = None
-
-
-class ResultsWritten(msgspec.Struct, frozen=True):
-    """The result writer is through; `output` becomes the Map's."""
-
-    wait: int
-    output: Json
-
-
-class EffectFailed(msgspec.Struct, frozen=True):
-    """Reading or writing failed."""
-
-    wait: int
-    error: str
-    cause: str | None = None
-
-
-class RunUpdated(msgspec.Struct, frozen=True, kw_only=True):
-    """UpdateMapRun: None leaves a setting as it is."""
-
-    concurrency: int | None = None
-    tolerated_count: int | None = None
-    tolerated_percentage: float | None = None
-
-
-class RunStopped(msgspec.Struct, frozen=True):
-    """The parent does not wait any more."""
-
-
-class RunRedriven(msgspec.Struct, frozen=True):
-    """The parent was redriven: children that did not succeed run again."""
-
-
-RunEvent: TypeAlias = (
-    RunRequested | ItemsRead | ChildClosed | ResultsWritten | EffectFailed | RunUpdated | RunStopped | RunRedriven
-)
-
-
-# ---- commands ----
-
-
-class ReadItems(msgspec.Struct, frozen=True, kw_only=True):
-    """Read the next page of items, after the first `skip`."""
-
-    wait: int
-    reader: dict[str, Json]
-    skip: int
-
-
-class StartChild(msgspec.Struct, frozen=True, kw_only=True):
-    """Run a child execution; `redrive` when it ran before. `item` is the `Map` part of its context object."""
-
-    wait: int
-    index: int
-    input: Json
-    item: dict[str, Json] | None = None
-    redrive: bool = False
-
-
-class WriteResults(msgspec.Struct, frozen=True, kw_only=True):
-    """Write the records of all children, as `writer` says."""
-
-    wait: int
-    writer: dict[str, Json]
-
-
-class CloseRun(msgspec.Struct, frozen=True):
-    """The run has ended; tell the parent."""
-
-    status: Literal["SUCCEEDED", "FAILED", "ABORTED"]
-    output: Json = None
-    error: str | None = None
-    cause: str | None = None
-
-
-RunCommand: TypeAlias = ReadItems | StartChild | WriteResults | Cancel | CloseRun
-
-
-class Child(msgspec.Struct):
-    """One child execution as the run sees it. `size` is the number of items in its batch."""
-
-    input: Json
-    size: int
-    item: dict[str, Json] | None = None
-    status: Literal["RUNNING", "SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT", "PENDING"] = "RUNNING"
-    output: Json = None
-    record: dict[str, Json] | None = None
-    redriven: bool = False
+_STATUSES: Final = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING")
+_CODES: Final = {status: code for code, status in enumerate(_STATUSES)}
+_PENDING: Final = _CODES["PENDING"]
+_SUCCEEDED: Final = _CODES["SUCCEEDED"]
 
 
 class MapRun:
@@ -152,19 +63,26 @@ class MapRun:
     def __init__(self, plan: MapPlan) -> None:
         assert plan.distribution is not None
         self.plan = plan
-        self.status: Literal["RUNNING", "SUCCEEDED", "FAILED", "ABORTED"] | None = None
+        self.status: RunStatus | None = None
         self.settings: dict[str, Json] = {}
-        self.items: list[Json] = []  # read and not yet given to a child
+        self.items: deque[tuple[Json, str]] = deque()  # read and not yet given to a child, each with its source
         self.keys: list[str] | None = None
-        self.source = "STATE_DATA"
         self.read = 0  # items read so far
         self.taken = 0  # items given to children so far
         self.more = False  # whether the reader has more
-        self.children: list[Child] = []
-        self.pending: list[int] = []  # children to be started again
+        self.statuses = bytearray()  # by child
+        self.sizes = array("L")  # items, by child
+        self.tally = [[0, 0] for _ in _STATUSES]  # children and items, by status
+        self.pending: deque[int] = deque()  # children to be started again
+        self.restarts: dict[int, int] = {}  # by child
         self.live: dict[int, int] = {}  # child by wait
+        # What children got, until the host tells that it stands in their own journals.
+        self.inputs: dict[int, tuple[Json, dict[str, Json] | None]] = {}
+        self.starved = False  # whether what is in hand was found to be too little for a batch
         self.failures = 0  # items whose child did not succeed
+        self.failing: CloseRun | None = None  # how the run will end once its results are written
         self.effect: ReadItems | WriteResults | None = None
+        self.written = False
         self.redrives = 0
         self.seq = 0
         self.journal: list[Entry] = []
@@ -175,12 +93,19 @@ class MapRun:
 
     # ---- event in, entries and commands out ----
 
-    def handle(self, event: RunEvent, moment: Moment) -> tuple[list[Entry], list[RunCommand]]:
-        """Take one event as far as it goes. What fits no open wait changes nothing."""
+    def handle(
+        self, event: RunEvent | None, moment: Moment, starts: int = MAX_CONCURRENCY
+    ) -> tuple[list[Entry], list[RunCommand]]:
+        """Take one event as far as it goes, starting at most so many children. What fits no open wait changes nothing.
+
+        None goes on where `starts` was too few.
+        """
         self.journal = []
         self.now = moment.now
-        self._take(event)
-        while self.status == "RUNNING" and self._step(moment):
+        if event is not None:
+            self._take(event)
+        most = len(self.live) + starts
+        while self.status == "RUNNING" and self._step(moment, most):
             pass
         commands: list[RunCommand] = [*self.opened.values(), *(Cancel(wait) for wait in self.closed)]
         if self.journal and self.close is not None:
@@ -197,12 +122,38 @@ class MapRun:
             waits[self.effect.wait] = self.effect
         return waits
 
-    def counts(self) -> dict[str, int]:
-        """How many children are in which status, as DescribeMapRun counts executions."""
-        counts: dict[str, int] = dict.fromkeys(("pending", "running", "succeeded", "failed", "timedOut", "aborted"), 0)
-        for child in self.children:
-            counts["timedOut" if child.status == "TIMED_OUT" else child.status.lower()] += 1
-        return {**counts, "total": len(self.children)}
+    def begun(self, index: int) -> None:
+        """A child's own journal has its input now: it need not be kept here. Changes nothing else."""
+        self.inputs.pop(index, None)
+
+    def progress(self) -> Progress:
+        """How far the run has come, as DescribeMapRun shows it."""
+        waiting = self.read - self.taken
+        batched = self.settings.get("batcher") is not None
+        count, percentage = self.settings["toleratedCount"], self.settings["toleratedPercentage"]
+        return Progress(
+            concurrency=self.settings["concurrency"] or 0,
+            tolerated_count=count or 0,
+            tolerated_percentage=percentage or 0.0,
+            items=self._counts(1, waiting),
+            # How many children the items in hand will make is only known without batches.
+            children=self._counts(0, 0 if batched else waiting),
+        )
+
+    def _counts(self, which: int, waiting: int) -> Counts:
+        running, succeeded, failed, timed_out, aborted, again = (tally[which] for tally in self.tally)
+        ended = succeeded + failed + timed_out + aborted
+        return Counts(
+            pending=waiting,
+            running=running,
+            succeeded=succeeded,
+            failed=failed,
+            timed_out=timed_out,
+            aborted=aborted,
+            total=ended + running + waiting + again,
+            results_written=ended if self.written else 0,
+            pending_redrive=again,
+        )
 
     def _take(self, event: RunEvent) -> None:
         running = self.status == "RUNNING"
@@ -213,15 +164,15 @@ class MapRun:
             case ItemsRead(wait, items, more, source):
                 if isinstance(self.effect, ReadItems) and self.effect.wait == wait:
                     self._record("ItemsRead", {"items": items, "more": more, "source": source})
-            case ChildClosed(wait):
+            case ChildClosed(wait, status):
                 if wait in self.live:
-                    self._record("ChildClosed", msgspec.to_builtins(event))
+                    self._record("ChildClosed", {"wait": wait, "status": status})
             case ResultsWritten(wait, output):
                 if isinstance(self.effect, WriteResults) and self.effect.wait == wait:
-                    self._record("RunClosed", {"status": "SUCCEEDED", "output": output})
+                    self._record("RunClosed", {"status": "SUCCEEDED", "output": output, "written": True})
             case EffectFailed(wait, error, cause):
                 if self.effect is not None and self.effect.wait == wait:
-                    self._fail(error, cause)
+                    self._record("RunClosed", {"status": "FAILED", "error": error, "cause": cause})
             case RunUpdated():
                 if running:
                     self._record("RunUpdated", msgspec.to_builtins(event))
@@ -230,34 +181,40 @@ class MapRun:
                     self._record("RunClosed", {"status": "ABORTED"})
             case RunRedriven():
                 if self.status in ("FAILED", "ABORTED"):
-                    self._record("RunRedriven", {})
+                    self._redrive()
 
-    def _step(self, moment: Moment) -> bool:
-        """One decision further; False when the world must move first."""
+    def _redrive(self) -> None:
+        allowed = self.redrives < MAX_REDRIVES
+        self._record("RunRedriven")
+        if not allowed:
+            self._record(
+                "RunClosed",
+                {"status": "FAILED", "error": "States.Runtime", "cause": "The map run was redriven too often."},
+            )
+
+    def _step(self, moment: Moment, most: int) -> bool:
+        """One decision further; False when the world must move first. No more than `most` children may run."""
+        if self.failing is not None:
+            return self.effect is None and self._write()
         if self._exceeded():
             self._fail(
                 "States.ExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded"
             )
             return True
-        room = len(self.live) < (min(self.settings["concurrency"] or MAX_CONCURRENCY, MAX_CONCURRENCY))
-        if room and self.pending:
-            self._record("ChildRestarted", {"index": self.pending[0]})
+        if len(self.live) < min(self.settings["concurrency"] or MAX_CONCURRENCY, MAX_CONCURRENCY, most):
+            if self.pending:
+                self._record("ChildRestarted", {"index": self.pending[0]})
+                return True
+            if self.items and not self.starved:
+                if self._start_next(moment):
+                    return True
+                self.starved = True
+        if self.more and self.effect is None and (self.starved or len(self.items) < LOOK_AHEAD):
+            self._record("ReadRequested")
             return True
-        if room and self.items and self._enough():
-            return self._start_batch(moment)
-        if self.more and self.effect is None and not self._enough():
-            self._record("ReadRequested", {})
-            return True
-        if not self.live and not self.items and not self.more and self.effect is None:
-            self._end()
-            return True
-        return False
-
-    def _enough(self) -> bool:
-        """Whether the next batch is complete: all of it is read, or there is no more."""
-        batcher: dict[str, int] = self.settings.get("batcher") or {}
-        most = batcher.get("maxItems") or 1
-        return bool(self.items) and (not self.more or len(self.items) > most)
+        if self.live or self.items or self.pending or self.more or self.effect is not None:
+            return False
+        return self._write()
 
     def _exceeded(self) -> bool:
         count, percentage = self.settings["toleratedCount"], self.settings["toleratedPercentage"]
@@ -268,72 +225,71 @@ class MapRun:
         # A share is only known when the number of items is.
         return percentage is not None and not self.more and self.failures * 100 > percentage * self.read
 
-    def _start_batch(self, moment: Moment) -> bool:
+    def _start_next(self, moment: Moment) -> bool:
+        """Start the next child, unless its batch is not complete before more is read."""
         try:
-            batch = self._batch(moment)
+            note = self._batch(moment)
         except StatesError as error:
             self._fail(error.name or "States.Runtime", error.cause)
             return True
-        self._record("ChildStarted", batch)
-        return True
+        if note is not None:
+            self._record("ChildStarted", note)
+        return note is not None
 
-    def _batch(self, moment: Moment) -> dict[str, Json]:
-        """The input of the next child, and how many items it takes."""
+    def _batch(self, moment: Moment) -> dict[str, Json] | None:
+        """What the next child gets, as far as it is not simply the next item; None when more must be read first."""
         batcher = self.settings.get("batcher")
         if batcher is None:
-            return {"input": self._selected(0, moment), "size": 1, "item": self._item(0)}
+            return NOTHING if self.plan.selector is None else {"input": self._selected(0, moment)}
         extra = {} if batcher["input"] is None else {"BatchInput": batcher["input"]}
-        most = batcher["maxItems"] or len(self.items)
+        most: int | None = batcher["maxItems"]
+        room: int | None = batcher["maxBytes"]
         items: list[Json] = []
         size = len(json_text({"Items": [], **extra}).encode())
-        for index in range(min(most, len(self.items))):
-            item = self._selected(index, moment)
-            size += len(json_text(item).encode()) + (1 if items else 0)
-            # AWS 'ItemBatcher': when both limits are set the smaller batch wins; a single item always fits.
-            if items and batcher["maxBytes"] is not None and size > batcher["maxBytes"]:
-                break
+        full = False
+        while not full and len(items) < len(self.items):
+            item = self._selected(len(items), moment)
+            if room is not None:
+                size += len(json_text(item).encode()) + (1 if items else 0)
+                # AWS 'ItemBatcher': when both limits are set the smaller batch wins; a single item always fits.
+                if items and size > room:
+                    full = True
+                    break
             items.append(item)
-        return {"input": {**extra, "Items": items}, "size": len(items), "item": None}
+            full = len(items) == most
+        if self.more and not full:
+            return None
+        return {"input": {**extra, "Items": items}, "size": len(items)}
 
     def _selected(self, index: int, moment: Moment) -> Json:
         if self.plan.selector is None:
-            return self.items[index]
+            return self.items[index][0]
         context = {**self.settings["context"], "Map": self._item(index)}
         scope = Scope(self.settings["taken"], self.settings["variables"], lambda: context, moment.now, moment.random)
         scope.input = self.settings["input"]
         return self.plan.selector(scope)
 
     def _item(self, index: int) -> dict[str, Json]:
-        item: dict[str, Json] = {"Index": self.taken + index, "Value": self.items[index], "Source": self.source}
+        value, source = self.items[index]
+        item: dict[str, Json] = {"Index": self.taken + index, "Value": value, "Source": source}
         if self.keys is not None:
             item["Key"] = self.keys[self.taken + index]
         return {"Item": item}
 
-    def _end(self) -> None:
-        writer = self.settings.get("writer")
-        if writer is not None and writer["resource"] is not None:
-            self._record("WriteRequested", {})
-        else:
-            self._record("RunClosed", {"status": "SUCCEEDED", "output": self._results(writer)})
-
-    def _results(self, writer: dict[str, Json] | None) -> list[Json]:
-        """The children's outputs in the order of the items. AWS 'WriterConfig': COMPACT unless told otherwise."""
-        transformation = "COMPACT" if writer is None else writer["transformation"]
-        if transformation == "NONE":
-            return [child.record for child in self.children]
-        outputs = [child.output for child in self.children if child.status == "SUCCEEDED"]
-        if transformation == "FLATTEN":
-            lists: list[list[Json]] = [output if isinstance(output, list) else [output] for output in outputs]
-            return [each for flat in lists for each in flat]
-        return outputs
+    def _write(self) -> bool:
+        self._record("WriteRequested")
+        return True
 
     def _fail(self, error: str, cause: str | None) -> None:
-        self._record("RunClosed", {"status": "FAILED", "error": error, "cause": cause})
+        writer = self.settings.get("writer")
+        exports = writer is not None and writer["resource"] is not None
+        # AWS 'ResultWriter': a run that fails leaves the results of its children all the same.
+        self._record("RunFailed" if exports else "RunClosed", {"status": "FAILED", "error": error, "cause": cause})
 
     # ---- the journal ----
 
-    def _record(self, type: str, note: dict[str, Json]) -> None:
-        entry = Entry(type, 0, 0, (), self.now, {}, note)
+    def _record(self, type: str, note: dict[str, Json] = NOTHING) -> None:
+        entry = Entry(type, 0, 0, (), self.now, NOTHING, note)
         self.apply(entry)
         self.journal.append(entry)
 
@@ -344,61 +300,94 @@ class MapRun:
         match entry.type:
             case "RunStarted":
                 self.status = "RUNNING"
-                self.settings, self.source = note["settings"], note["source"]
+                self.settings, self.keys = note["settings"], note["keys"]
                 self.more = note["items"] is None
-                self._add(note["items"] or [], note["keys"])
+                self._add(note["items"] or [], note["source"])
             case "ReadRequested":
                 self._open(ReadItems(wait=self.seq, reader=self.settings["reader"], skip=self.read))
             case "WriteRequested":
-                self._open(WriteResults(wait=self.seq, writer=self.settings["writer"]))
+                self._open(WriteResults(wait=self.seq, writer=self.settings.get("writer")))
             case "ItemsRead":
                 self._settle_effect()
-                self.more, self.source = note["more"], note["source"]
-                self._add(note["items"], None)
+                self.more = note["more"]
+                self._add(note["items"], note["source"])
             case "ChildStarted":
-                self.children.append(Child(note["input"], note["size"], note["item"]))
-                del self.items[: note["size"]]
-                self.taken += note["size"]
-                self._start(len(self.children) - 1)
+                self._started(note)
             case "ChildRestarted":
-                self.pending.remove(note["index"])
-                again: int = note["index"]
-                self.children[again].status, self.children[again].redriven = "RUNNING", True
-                self._start(again)
+                assert self.pending.popleft() == note["index"]
+                self._mark(note["index"], "RUNNING")
+                self._start(note["index"])
             case "ChildClosed":
                 index = self.live.pop(note["wait"])
                 self._forget(note["wait"])
-                child = self.children[index]
-                child.status, child.output, child.record = note["status"], note["output"], note["record"]
-                if child.status != "SUCCEEDED":
-                    self.failures += child.size
+                self.inputs.pop(index, None)
+                self._mark(index, note["status"])
+                if note["status"] != "SUCCEEDED":
+                    self.failures += self.sizes[index]
             case "RunUpdated":
                 for key, setting in _UPDATES.items():
                     if note[key] is not None:
                         self.settings = {**self.settings, setting: note[key]}
             case "RunRedriven":
-                self.status, self.close, self.failures = "RUNNING", None, 0
-                self.redrives += 1
-                self.pending = [index for index, child in enumerate(self.children) if child.status != "SUCCEEDED"]
-                for index in self.pending:
-                    self.children[index].status = "PENDING"
+                self._redriven()
+            case "RunFailed":
+                self.failing = CloseRun("FAILED", None, note["error"], note["cause"])
+                self._drop_all()
             case "RunClosed":
-                self._close(note)
+                self._closed(note)
             case other:
                 raise AssertionError(f"{other} is no entry of a map run")
 
-    def _add(self, items: list[Json], keys: list[str] | None) -> None:
-        self.items.extend(items)
-        self.keys = keys
+    def _add(self, items: list[Json], source: str) -> None:
+        self.items.extend((item, source) for item in items)
         self.read += len(items)
+        self.starved = False
+
+    def _started(self, note: dict[str, Json]) -> None:
+        """A child takes the next items: one as it is, or what the note says."""
+        index, size = len(self.statuses), note.get("size", 1)
+        alone = "size" not in note
+        item = self._item(0) if alone else None
+        self.inputs[index] = note["input"] if "input" in note else self.items[0][0], item
+        for _ in range(size):
+            self.items.popleft()
+        self.taken += size
+        self.statuses.append(_CODES["RUNNING"])
+        self.sizes.append(size)
+        self.tally[_CODES["RUNNING"]][0] += 1
+        self.tally[_CODES["RUNNING"]][1] += size
+        self._start(index)
+
+    def _mark(self, index: int, status: str) -> None:
+        code, size = _CODES[status], self.sizes[index]
+        for tally, change in ((self.tally[self.statuses[index]], -1), (self.tally[code], 1)):
+            tally[0] += change
+            tally[1] += change * size
+        self.statuses[index] = code
+
+    def _redriven(self) -> None:
+        self.status, self.close, self.failing, self.failures = "RUNNING", None, None, 0
+        self.written = False
+        self.redrives += 1
+        self.pending = deque(index for index, code in enumerate(self.statuses) if code != _SUCCEEDED)
+        for index in self.pending:
+            self._mark(index, "PENDING")
+            self.restarts[index] = self.restarts.get(index, 0) + 1
 
     def _start(self, index: int) -> None:
         self.live[self.seq] = index
         self.opened[self.seq] = self._start_command(self.seq, index)
 
     def _start_command(self, wait: int, index: int) -> StartChild:
-        child = self.children[index]
-        return StartChild(wait=wait, index=index, input=child.input, item=child.item, redrive=child.redriven)
+        input, item = self.inputs.get(index, (None, None))
+        return StartChild(
+            wait=wait,
+            index=index,
+            input=input,
+            items=self.sizes[index],
+            item=item,
+            redrive=self.restarts.get(index, 0),
+        )
 
     def _open(self, effect: ReadItems | WriteResults) -> None:
         self.effect = effect
@@ -413,14 +402,21 @@ class MapRun:
         if self.opened.pop(wait, None) is None:
             self.closed.append(wait)
 
-    def _close(self, note: dict[str, Json]) -> None:
-        self.status = note["status"]
-        self.close = CloseRun(note["status"], note.get("output"), note.get("error"), note.get("cause"))
+    def _drop_all(self) -> None:
+        """Nothing is waited for any more, and the children are stopped."""
         self._settle_effect()
         for wait, index in self.live.items():
             self._forget(wait)
-            self.children[index].status = "ABORTED"
+            self._mark(index, "ABORTED")
         self.live = {}
+
+    def _closed(self, note: dict[str, Json]) -> None:
+        self._drop_all()
+        self.written = note.get("written", False)
+        self.close = CloseRun(note["status"], note.get("output"), note.get("error"), note.get("cause"))
+        if self.failing is not None and self.close.status != "ABORTED":
+            self.close = self.failing
+        self.status = self.close.status
 
 
 _UPDATES: Final = {

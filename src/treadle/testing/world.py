@@ -37,12 +37,11 @@ from treadle.machine.execution import Execution
 from treadle.machine.interpreter import Interpreter, Moment
 from treadle.machine.journal import Entry, history
 from treadle.machine.limits import Limits
-from treadle.machine.map_run import (
+from treadle.machine.map_events import (
     ChildClosed,
     CloseRun,
     EffectFailed,
     ItemsRead,
-    MapRun,
     ReadItems,
     ResultsWritten,
     RunEvent,
@@ -52,6 +51,8 @@ from treadle.machine.map_run import (
     StartChild,
     WriteResults,
 )
+from treadle.machine.map_results import Gathering
+from treadle.machine.map_run import MapRun
 from treadle.testing.checker import check_journal
 from treadle.testing.script import NO_ANSWER, Answer, Fails, InTurn, Never, Returns, names_of
 
@@ -324,8 +325,11 @@ class _MapHost:
             match command:
                 case ReadItems(wait=wait):
                     self._effect(wait, "ItemReader", command.reader["arguments"])
-                case WriteResults(wait=wait):
-                    self._effect(wait, "ResultWriter", command.writer["arguments"])
+                case WriteResults(wait=wait, writer=writer):
+                    if writer is None or writer["resource"] is None:
+                        self._gather(wait, writer)
+                    else:
+                        self._effect(wait, "ResultWriter", writer["arguments"])
                 case StartChild():
                     self._child(command)
                 case CloseRun():
@@ -348,10 +352,25 @@ class _MapHost:
                 return
         self.world.at(self.world.now + after, lambda: self.send(reply))
 
+    def _gather(self, wait: int, writer: dict[str, Json] | None) -> None:
+        gathering = Gathering(self.command.state, writer, self.world.limits)
+        try:
+            for _, child in sorted(self.children.items()):
+                status = child.status or "RUNNING"
+                record = {"Name": child.name, "Status": status, "Input": child.execution.input}
+                gathering.add(status, child.output, record)
+        except StatesError as error:
+            reply: RunEvent = EffectFailed(wait, error.name or "States.Runtime", error.cause)
+        else:
+            reply = ResultsWritten(wait, gathering.output)
+        self.world.at(self.world.now, lambda: self.send(reply))
+
     def _child(self, command: StartChild) -> None:
         name = f"{self.parent.name}-{self.run.plan.name}-{command.index}"
         parent, label = self.parent.execution.identity, self.distribution.label
         assert parent is not None
+        before = self.children.get(command.index)
+        known = None if before is None else before.execution.identity
         kind = "execution" if self.distribution.execution_type == "STANDARD" else "express"
         identity = msgspec.structs.replace(
             parent,
@@ -360,27 +379,21 @@ class _MapHost:
             machine_arn=f"{parent.machine_arn}/{label}",
             version_arn=None,
             alias_arn=None,
-            item=command.item,
+            item=command.item if known is None else known.item,
         )
 
         def closed(close: Close) -> None:
-            record: dict[str, Json] = {"Name": name, "Status": close.status, "Input": command.input}
-            event = ChildClosed(
-                command.wait,
-                "FAILED" if close.status == "RUNNING" else close.status,
-                close.output,
-                close.error,
-                close.cause,
-                record,
-            )
+            assert close.status != "RUNNING", "a closed child has ended"
+            event = ChildClosed(command.wait, close.status)
             self.world.at(self.world.now, lambda: self.send(event))
 
         self.started[command.wait] = command.index
         # AWS 'Redrive Map Runs': standard children go on where they failed, express ones start anew.
-        if command.redrive and self.distribution.execution_type == "STANDARD":
-            self.world.redrive_child(self.children[command.index], closed)
+        if before is not None and self.distribution.execution_type == "STANDARD":
+            self.world.redrive_child(before, closed)
         else:
-            child = self.world.start_child(self.run.plan.processor, command.input, identity, closed)
+            input = command.input if before is None else before.execution.input
+            child = self.world.start_child(self.run.plan.processor, input, identity, closed)
             self.children[command.index] = child
             self.parent.children.setdefault(self.run.plan.name, []).append(child)
 

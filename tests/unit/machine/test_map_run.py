@@ -12,13 +12,13 @@ from treadle.language.compile import plan_of
 from treadle.language.plan import MapPlan
 from treadle.machine.commands import Cancel
 from treadle.machine.interpreter import Moment
-from treadle.machine.map_run import (
+from treadle.machine.map_events import (
     ChildClosed,
     ChildStatus,
     CloseRun,
+    Counts,
     EffectFailed,
     ItemsRead,
-    MapRun,
     ReadItems,
     ResultsWritten,
     RunCommand,
@@ -29,8 +29,8 @@ from treadle.machine.map_run import (
     RunUpdated,
     StartChild,
     WriteResults,
-    recover_run,
 )
+from treadle.machine.map_run import LOOK_AHEAD, MAX_REDRIVES, MapRun, recover_run
 
 MOMENT = Moment(0.0, random.Random(0), str)
 READER = {"resource": "arn:aws:states:::s3:getObject", "arguments": {}, "config": None, "maxItems": None}
@@ -55,10 +55,15 @@ class Hosted:
         self.journal += entries
         return self.commands
 
-    def end(self, index: int, status: ChildStatus = "SUCCEEDED", **what: Any) -> list[RunCommand]:
+    def end(self, index: int, status: ChildStatus = "SUCCEEDED") -> list[RunCommand]:
         """The child of this index ends."""
         wait = next(wait for wait, live in self.run.live.items() if live == index)
-        return self.give(ChildClosed(wait, status, **what))
+        return self.give(ChildClosed(wait, status))
+
+    def write(self, output: Any = "results") -> list[RunCommand]:
+        """The results are gathered or written."""
+        assert isinstance(self.run.effect, WriteResults)
+        return self.give(ResultsWritten(self.run.effect.wait, output))
 
     @property
     def started(self) -> list[StartChild]:
@@ -115,22 +120,21 @@ def test_batches_keep_to_the_smaller_of_their_limits(batcher: dict[str, Any], ex
     assert [child.input for child in Hosted([1, 2, 3, 4, 5], batcher=batcher).started] == expected
 
 
-def test_results_stand_in_the_order_of_the_items() -> None:
-    hosted = Hosted([1, 2])
-    hosted.end(1, output="second")
-    hosted.end(0, output="first")
-    assert hosted.closing == CloseRun("SUCCEEDED", ["first", "second"])
+def test_a_batch_is_not_started_before_it_is_complete() -> None:
+    hosted = Hosted(None, reader=READER, batcher={"maxItems": 3, "maxBytes": None, "input": None})
+    for items, more, expected in (([1, 2], True, []), ([3, 4], True, [[1, 2, 3]]), ([], False, [[4]])):
+        assert isinstance(hosted.run.effect, ReadItems)
+        hosted.give(ItemsRead(hosted.run.effect.wait, items, more))
+        assert [child.input["Items"] for child in hosted.started] == expected
 
 
-@pytest.mark.parametrize(
-    ("transformation", "expected"),
-    [("COMPACT", [[1], 2]), ("FLATTEN", [1, 2]), ("NONE", [{"n": 0}, {"n": 1}])],
-)
-def test_a_writer_without_a_place_transforms_the_results(transformation: str, expected: list[Any]) -> None:
-    hosted = Hosted([0, 1], writer={**EXPORT, "resource": None, "transformation": transformation})
-    hosted.end(0, output=[1], record={"n": 0})
-    hosted.end(1, output=2, record={"n": 1})
-    assert hosted.closing == CloseRun("SUCCEEDED", expected)
+def test_a_batch_by_bytes_is_filled_from_the_next_page() -> None:
+    hosted = Hosted(None, reader=READER, batcher={"maxItems": None, "maxBytes": 17, "input": None})
+    assert isinstance(hosted.run.effect, ReadItems)
+    hosted.give(ItemsRead(hosted.run.effect.wait, [1, 2], True))
+    assert hosted.started == []
+    hosted.give(ItemsRead(hosted.run.effect.wait, [3, 4], True))
+    assert [child.input["Items"] for child in hosted.started] == [[1, 2, 3]]
 
 
 TOLERANCES: list[tuple[dict[str, Any], int, bool]] = [
@@ -152,11 +156,12 @@ def test_a_run_fails_when_more_fails_than_is_tolerated(
     hosted = Hosted([1, 2, 3, 4], **settings)
     for index in range(4):
         if hosted.run.status == "RUNNING":
-            hosted.end(index, "FAILED" if index < failures else "SUCCEEDED", output=index)
-    assert hosted.closing is not None
+            hosted.end(index, "FAILED" if index < failures else "SUCCEEDED")
     if tolerated:
-        assert hosted.closing == CloseRun("SUCCEEDED", list(range(failures, 4)))
+        hosted.write()
+        assert hosted.closing == CloseRun("SUCCEEDED", "results")
     else:
+        assert hosted.closing is not None
         assert hosted.closing.error == "States.ExceedToleratedFailureThreshold"
         assert hosted.closing.cause == "The specified tolerated failure threshold was exceeded"
 
@@ -173,15 +178,41 @@ def test_a_run_that_fails_cancels_its_children() -> None:
     waits = set(hosted.run.live)
     commands = hosted.end(1, "FAILED")
     assert {command.wait for command in commands if isinstance(command, Cancel)} == waits
-    assert hosted.run.counts() == {
-        "pending": 0,
-        "running": 0,
-        "succeeded": 0,
-        "failed": 1,
-        "timedOut": 0,
-        "aborted": 2,
-        "total": 3,
-    }
+    counts = hosted.run.progress().children
+    assert (counts.failed, counts.aborted, counts.total) == (1, 2, 3)
+
+
+def test_a_run_that_fails_leaves_its_results_to_the_writer_all_the_same() -> None:
+    hosted = Hosted([1, 2, 3], writer=EXPORT)
+    commands = hosted.end(1, "FAILED")
+    assert [type(command) for command in commands] == [WriteResults, Cancel, Cancel, Cancel]
+    hosted.write()
+    assert hosted.closing is not None
+    assert (hosted.closing.status, hosted.closing.output) == ("FAILED", None)
+    assert hosted.closing.error == "States.ExceedToleratedFailureThreshold"
+    hosted.give(RunRedriven())
+    assert [child.index for child in hosted.started] == [0, 1, 2]
+
+
+def test_the_progress_counts_items_and_children() -> None:
+    hosted = Hosted([1, 2, 3, 4, 5], concurrency=2, toleratedPercentage=50)
+    hosted.end(0)
+    hosted.end(1, "TIMED_OUT")
+    progress = hosted.run.progress()
+    assert (progress.concurrency, progress.tolerated_count, progress.tolerated_percentage) == (2, 0, 50)
+    assert progress.items == Counts(pending=1, running=2, succeeded=1, timed_out=1, total=5)
+    assert progress.children == progress.items
+
+
+def test_batches_count_with_their_items() -> None:
+    hosted = Hosted([1, 2, 3], concurrency=1, batcher={"maxItems": 2, "maxBytes": None, "input": None})
+    progress = hosted.run.progress()
+    assert progress.items == Counts(pending=1, running=2, total=3)
+    assert progress.children == Counts(running=1, total=1)
+    hosted.end(0)
+    hosted.end(1)
+    hosted.write()
+    assert hosted.run.progress().items == Counts(succeeded=3, total=3, results_written=3)
 
 
 def test_items_are_read_page_by_page_while_children_run() -> None:
@@ -189,12 +220,29 @@ def test_items_are_read_page_by_page_while_children_run() -> None:
     (read,) = hosted.commands
     assert read == ReadItems(wait=2, reader=READER, skip=0)
     commands = hosted.give(ItemsRead(2, ["a", "b"], True, "S3://bucket/key"))
-    assert [child.input for child in hosted.started] == ["a"]
+    assert [child.input for child in hosted.started] == ["a", "b"]
     (read,) = (command for command in commands if isinstance(command, ReadItems))
     assert read.skip == 2
-    hosted.give(ItemsRead(read.wait, [], False, "S3://bucket/key"))
-    assert [child.input for child in hosted.started] == ["b"]
-    assert hosted.started[0].item == {"Item": {"Index": 1, "Value": "b", "Source": "S3://bucket/key"}}
+    hosted.give(ItemsRead(read.wait, ["c"], False, "S3://bucket/other"))
+    assert hosted.started[0].item == {"Item": {"Index": 2, "Value": "c", "Source": "S3://bucket/other"}}
+
+
+def test_no_more_is_read_ahead_than_is_needed_soon() -> None:
+    hosted = Hosted(None, reader=READER, concurrency=1)
+    hosted.give(ItemsRead(2, list(range(LOOK_AHEAD + 1)), True))
+    assert hosted.run.effect is None
+    hosted.end(0)
+    assert isinstance(hosted.run.effect, ReadItems)
+
+
+def test_a_host_says_how_many_children_it_can_start_now() -> None:
+    hosted = Hosted([])
+    run = MapRun(hosted.run.plan)
+    settings = hosted.run.settings
+    _, commands = run.handle(RunRequested(settings=settings, items=[1, 2, 3]), MOMENT, 2)
+    assert [command.index for command in commands if isinstance(command, StartChild)] == [0, 1]
+    _, commands = run.handle(None, MOMENT, 5)
+    assert [command.index for command in commands if isinstance(command, StartChild)] == [2]
 
 
 @pytest.mark.parametrize(
@@ -215,7 +263,9 @@ def test_an_exporting_writer_gives_the_output() -> None:
 
 
 def test_a_run_over_nothing_succeeds_at_once() -> None:
-    assert Hosted([]).closing == CloseRun("SUCCEEDED", [])
+    hosted = Hosted([])
+    hosted.write([])
+    assert hosted.closing == CloseRun("SUCCEEDED", [])
 
 
 def test_a_stopped_run_is_aborted() -> None:
@@ -239,20 +289,33 @@ def test_an_update_takes_effect_at_once() -> None:
 def test_a_run_that_succeeded_takes_no_event_any_more(late: RunEvent) -> None:
     hosted = Hosted([1])
     hosted.end(0)
+    hosted.write()
     assert hosted.give(late) == []
 
 
 def test_a_redrive_runs_again_what_did_not_succeed_and_goes_on_with_the_rest() -> None:
     hosted = Hosted([1, 2, 3, 4, 5], concurrency=3)
-    hosted.end(0, output="one")
+    hosted.end(0)
     hosted.end(1, "FAILED")
     hosted.give(RunRedriven())
-    assert [(child.index, child.redrive) for child in hosted.started] == [(1, True), (2, True), (3, True)]
-    hosted.end(1, output=2)
-    assert [(child.index, child.redrive) for child in hosted.started] == [(4, False)]
+    assert [(child.index, child.redrive) for child in hosted.started] == [(1, 1), (2, 1), (3, 1)]
+    # The first of them had ended, so its own journal has its input; of the others nobody knows.
+    assert [child.input for child in hosted.started] == [None, 3, 4]
+    hosted.end(1)
+    assert [(child.index, child.redrive) for child in hosted.started] == [(4, 0)]
     for index in (2, 3, 4):
-        hosted.end(index, output=index + 1)
-    assert hosted.closing == CloseRun("SUCCEEDED", ["one", 2, 3, 4, 5])
+        hosted.end(index)
+    hosted.write()
+    assert hosted.closing == CloseRun("SUCCEEDED", "results")
+
+
+def test_a_run_is_not_redriven_for_ever() -> None:
+    hosted = Hosted([1], toleratedCount=0)
+    hosted.run.redrives = MAX_REDRIVES
+    hosted.end(0, "FAILED")
+    hosted.give(RunRedriven())
+    assert hosted.closing is not None
+    assert (hosted.closing.status, hosted.closing.error) == ("FAILED", "States.Runtime")
 
 
 def test_a_redrive_forgives_the_failures_before() -> None:
