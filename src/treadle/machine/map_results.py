@@ -30,7 +30,8 @@ class Gathering:
             case "NONE", _:
                 self._take([dict(record)])
             case "FLATTEN", "SUCCEEDED":
-                self._take(output if isinstance(output, list) else [output])
+                results: list[Json] = output if isinstance(output, list) else [output]
+                self._take(results)
             case _, "SUCCEEDED":
                 self._take([output])
             case _:

@@ -51,7 +51,8 @@ from treadle.runtime.clock import RealClock, event_or_moment
 from treadle.runtime.live import Live, closing
 from treadle.runtime.lives import Lives, no_execution
 from treadle.runtime.machines import Plans, StateMachine
-from treadle.runtime.ports import Clock, Integration, Store, Summary, WaitRow
+from treadle.runtime.map_runs import MapRuns
+from treadle.runtime.ports import Clock, Integration, ItemReader, ResultWriter, Store, Summary, WaitRow
 from treadle.runtime.takers import Takers
 from treadle.runtime.tokens import Tokens
 
@@ -83,13 +84,18 @@ class ActivityTask:
 
 
 class Engine:
-    """Runs executions on one store. `integrations` are found by resource: see `treadle.integrations.table`."""
+    """Runs executions on one store. `integrations` are found by resource: see `treadle.integrations.table`.
+
+    `reader` and `writer` serve distributed Maps; `map_runs` tells of those.
+    """
 
     def __init__(
         self,
         store: Store,
         integrations: Mapping[str, Integration],
         *,
+        reader: ItemReader | None = None,
+        writer: ResultWriter | None = None,
         clock: Clock | None = None,
         limits: Limits | None = None,
         seed: str | None = None,
@@ -98,6 +104,8 @@ class Engine:
         self.integrations = integrations
         self.clock: Clock = clock or RealClock()
         self.limits = limits or Limits()
+        self.reader, self.writer = reader, writer
+        self.map_runs = MapRuns(store, self.clock)
         self._given_seed = seed
         self.seed = ""
         self._plans = Plans(store)

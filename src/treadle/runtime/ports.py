@@ -18,10 +18,25 @@ import msgspec
 
 from treadle.language.scope import Json
 from treadle.machine.commands import Status, Wait
-from treadle.machine.events import Identity
 from treadle.machine.journal import Entry
+from treadle.machine.map_events import Progress
 
 # ---- what a store keeps ------------------------------------------------------------------------------------------
+
+
+class Member(msgspec.Struct, frozen=True, array_like=True):
+    """The place of an execution in a map run, or, where `child` is None, the map run itself.
+
+    `run` is the ARN of the map run and `state` the Map of its definition, whose processor the children run. `child`
+    counts from 0 in the order of the items, `items` is how many of them it takes, `attempt` how often the map run
+    has started it anew.
+    """
+
+    run: str
+    state: str
+    child: int | None = None
+    items: int = 0
+    attempt: int = 0
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +44,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     `definition` names the definition in the store (its digest). `length` is the number of journal entries. `parent` is
     the execution and wait that is told when this one closes. Times are seconds since the epoch.
+
+    A map run has a summary and a journal under its own ARN, as if it were an execution: `member` tells the two apart,
+    and `progress` has what only a map run has.
     """
 
     arn: str
@@ -47,6 +65,18 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     parent: tuple[str, int] | None = None
     version_arn: str | None = None
     alias_arn: str | None = None
+    member: Member | None = None
+    progress: Progress | None = None
+
+    @property
+    def is_map_run(self) -> bool:
+        """Whether this is a map run, and no execution."""
+        return self.member is not None and self.member.child is None
+
+    @property
+    def map_run_arn(self) -> str | None:
+        """The map run whose child this execution is."""
+        return None if self.member is None or self.member.child is None else self.member.run
 
 
 WaitKind: TypeAlias = Literal["call", "poll", "callback", "activity", "timer", "map_run"]
@@ -86,6 +116,7 @@ class Commit:
     """One step of one execution, written together or not at all.
 
     `expected` is the length of the journal that the step builds on; 0 for a new execution, whose ARN must be unknown.
+    With `anew` the journal of so many entries is thrown away, and these are a new one.
     """
 
     expected: int
@@ -93,7 +124,7 @@ class Commit:
     summary: Summary
     opened: Sequence[WaitRow] = ()
     closed: Sequence[int] = ()
-    identity: Identity | None = None
+    anew: bool = False
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +138,15 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     value: bytes | None = None
     revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """An execution with the first and the last entry of its journal: what it got, and what came of it."""
+
+    summary: Summary
+    first: Entry
+    last: Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +181,13 @@ class Store(Protocol):
         """All entries of an execution. Raises NotFound, Corrupt."""
         ...
 
+    def pieces(self, arn: str) -> AsyncIterator[list[Entry]]:
+        """All entries of an execution in order, a piece at a time: for a journal too long to be held as a whole.
+
+        Raises NotFound, Corrupt.
+        """
+        ...
+
     async def summary(self, arn: str) -> Summary:
         """The summary of an execution. Raises NotFound."""
         ...
@@ -152,7 +199,20 @@ class Store(Protocol):
         limit: int = 100,
         after: str | None = None,
     ) -> Page:
-        """Executions, those that started last first. `after` is the `next` of a page. Raises NotFound for any other."""
+        """Executions, those that started last first. `after` is the `next` of a page. Raises NotFound for any other.
+
+        Map runs and their children are not among them.
+        """
+        ...
+
+    async def children(
+        self, map_run: str, status: Status | None = None, limit: int = 100, after: str | None = None
+    ) -> Page:
+        """The children of a map run, the last one first. `after` is the `next` of a page; NotFound for any other."""
+        ...
+
+    async def results(self, map_run: str, first: int = 0, limit: int = 1000) -> list[Ends]:
+        """The children of a map run whose number is `first` or higher, in the order of their numbers."""
         ...
 
     async def waits(self, arn: str) -> list[WaitRow]:

@@ -6,6 +6,7 @@ Neighbours: ports.py, whose Store it is; sqlite.py, its durable sibling.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ import msgspec
 from treadle.errors import Conflict, NotFound
 from treadle.machine.commands import RunTask, Status
 from treadle.machine.journal import Entry
-from treadle.runtime.ports import Commit, Document, Page, Summary, WaitRow
+from treadle.runtime.ports import Commit, Document, Ends, Page, Summary, WaitRow
 
 
 @dataclass
@@ -33,6 +34,7 @@ class MemoryStore:
         self._definitions: dict[str, str] = {}
         self._settings: dict[str, str] = {}
         self._documents: dict[tuple[str, str], Document] = {}
+        self._children: defaultdict[str, dict[int, _Execution]] = defaultdict(dict)  # by map run and number
 
     async def open(self) -> None:
         """Nothing to do."""
@@ -49,6 +51,10 @@ class MemoryStore:
             raise Conflict(f"{arn} is not at entry {commit.expected}")
         if execution is None:
             execution = self._executions[arn] = _Execution(len(self._executions), commit.summary)
+            if (member := commit.summary.member) is not None and member.child is not None:
+                self._children[member.run][member.child] = execution
+        if commit.anew:
+            execution.journal.clear()
         execution.journal.extend(commit.entries)
         execution.summary = commit.summary
         for wait in commit.closed:
@@ -59,6 +65,10 @@ class MemoryStore:
     async def journal(self, arn: str) -> list[Entry]:
         """All entries of an execution."""
         return list(self._find(arn).journal)
+
+    async def pieces(self, arn: str) -> AsyncIterator[list[Entry]]:
+        """All entries of an execution, in one piece: it is in memory in any case."""
+        yield list(self._find(arn).journal)
 
     async def summary(self, arn: str) -> Summary:
         """The summary of an execution."""
@@ -75,14 +85,36 @@ class MemoryStore:
         found = [
             each
             for each in self._executions.values()
-            if machine_arn in (None, each.summary.machine_arn) and status in (None, each.summary.status)
+            if each.summary.member is None
+            and machine_arn in (None, each.summary.machine_arn)
+            and status in (None, each.summary.status)
         ]
         found.sort(key=_newest)
         if after is not None:
             last = _newest(self._find(after))
             found = [each for each in found if _newest(each) > last]
-        shown = [each.summary for each in found[:limit]]
-        return Page(shown, shown[-1].arn if len(found) > limit else None)
+        return _page(found, limit)
+
+    async def children(
+        self, map_run: str, status: Status | None = None, limit: int = 100, after: str | None = None
+    ) -> Page:
+        """The children of a map run, the last one first."""
+        member = None if after is None else self._find(after).summary.member
+        found = [
+            each
+            for child, each in sorted(self._children.get(map_run, {}).items(), reverse=True)
+            if status in (None, each.summary.status)
+            and (member is None or member.child is None or child < member.child)
+        ]
+        return _page(found, limit)
+
+    async def results(self, map_run: str, first: int = 0, limit: int = 1000) -> list[Ends]:
+        """The children of a map run, in the order of their numbers."""
+        children = self._children.get(map_run, {})
+        numbers = sorted(child for child in children if child >= first)[:limit]
+        return [
+            Ends(each.summary, each.journal[0], each.journal[-1]) for each in (children[child] for child in numbers)
+        ]
 
     async def waits(self, arn: str) -> list[WaitRow]:
         """The open waits of an execution, in the order of their numbers."""
@@ -195,6 +227,11 @@ class MemoryStore:
             if wanted(row)
         )
         return [row for key, row in found if last is None or key > last][:limit]
+
+
+def _page(found: Sequence[_Execution], limit: int) -> Page:
+    shown = [each.summary for each in found[:limit]]
+    return Page(shown, shown[-1].arn if len(found) > limit else None)
 
 
 def taken(row: WaitRow) -> bool:

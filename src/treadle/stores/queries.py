@@ -12,9 +12,9 @@ from typing import Any, Final, TypeVar
 
 from treadle.errors import Corrupt, NotFound
 from treadle.machine.journal import Entry
-from treadle.runtime.ports import Document, Page, Summary, WaitRow
+from treadle.runtime.ports import Document, Ends, Page, Summary, WaitRow
 from treadle.stores.encoding import unseal
-from treadle.stores.schema import CALLBACKS, CALLS, OFFERED
+from treadle.stores.schema import CALLBACKS, CALLS, CHILDREN, LISTED, OFFERED
 from treadle.stores.steps import COMMANDS, command_place, entries_place
 
 T = TypeVar("T")
@@ -23,6 +23,9 @@ _WAITS: Final = """
     SELECT arn, wait, kind, topic, created_at, due, heartbeat_due, command
     FROM waits JOIN executions ON executions.id = waits.execution
 """
+
+
+_OF_RUN: Final = "run = (SELECT id FROM machines WHERE arn = ?)"
 
 
 def summary(connection: sqlite3.Connection, arn: str) -> Summary:
@@ -67,13 +70,60 @@ def executions(
         conditions["status = ?"] = (status,)
     if after is not None:
         conditions["(started_at, id) < (?, ?)"] = _execution(connection, "started_at, id", after)
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    return _listed(connection, {LISTED: (), **conditions}, "started_at DESC, id DESC", limit)
+
+
+def children(connection: sqlite3.Connection, run: str, status: str | None, limit: int, after: str | None) -> Page:
+    """The children of a map run, the last one first."""
+    conditions: dict[str, tuple[Any, ...]] = {CHILDREN: (), _OF_RUN: (run,)}
+    if status is not None:
+        conditions["status = ?"] = (status,)
+    if after is not None:
+        conditions["child < ?"] = _execution(connection, "child", after)
+    return _listed(connection, conditions, "child DESC", limit)
+
+
+def _listed(connection: sqlite3.Connection, conditions: dict[str, tuple[Any, ...]], order: str, limit: int) -> Page:
     rows = connection.execute(
-        f"SELECT arn, summary FROM executions {where} ORDER BY started_at DESC, id DESC LIMIT ?",
+        f"SELECT arn, summary FROM executions WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?",
         (*(value for values in conditions.values() for value in values), limit + 1),
     ).fetchall()
     summaries = [_summary(*row) for row in rows[:limit]]
     return Page(summaries, summaries[-1].arn if len(rows) > limit else None)
+
+
+def results(connection: sqlite3.Connection, run: str, first: int, limit: int) -> list[Ends]:
+    """Children of a map run with the ends of their journals, in the order of their numbers. Raises Corrupt."""
+    rows = connection.execute(
+        "SELECT arn, summary, begin.first, begin.entries, end.first, end.entries FROM executions"
+        " JOIN journal AS begin ON begin.execution = id AND begin.first = 0"
+        " JOIN journal AS end ON end.execution = id"
+        " AND end.first = (SELECT max(first) FROM journal WHERE execution = id)"
+        f" WHERE {CHILDREN} AND {_OF_RUN} AND child >= ? ORDER BY child LIMIT ?",
+        (run, first, limit),
+    )
+    return [_ends(*row) for row in rows]
+
+
+def _ends(arn: str, summary: bytes, begin: int, head: bytes, end: int, tail: bytes) -> Ends:
+    entries = _piece(arn, begin, head)
+    last = entries[-1] if end == begin else _piece(arn, end, tail)[-1]
+    return Ends(_summary(arn, summary), entries[0], last)
+
+
+def piece(connection: sqlite3.Connection, arn: str, first: int) -> list[Entry]:
+    """The entries of the commit whose first one is number `first`; none at the end. Raises NotFound, Corrupt."""
+    key, length = _execution(connection, "id, length", arn)
+    if first == length:
+        return []
+    row = connection.execute("SELECT entries FROM journal WHERE execution = ? AND first = ?", (key, first)).fetchone()
+    if row is None:
+        raise Corrupt(f"The store lacks entry {first} of {arn}, which has {length}")
+    return _piece(arn, first, row[0])
+
+
+def _piece(arn: str, first: int, blob: bytes) -> list[Entry]:
+    return _unsealed(list[Entry], blob, entries_place(arn, first), f"the journal of {arn} from entry {first} on")
 
 
 def every(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, Summary]]:

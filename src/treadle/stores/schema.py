@@ -15,6 +15,8 @@ APPLICATION_ID: Final = 0x7472646C
 """What tells a store's file from any other SQLite database ("trdl")."""
 
 CALLS: Final = "kind IN ('call', 'map_run', 'poll')"
+CHILDREN: Final = "child IS NOT NULL"
+LISTED: Final = "run IS NULL"
 CALLBACKS: Final = "kind = 'callback'"
 OFFERED: Final = "kind = 'activity' AND taken = 0"
 """The conditions of partial indexes. SQLite uses such an index only for a query that has the same words."""
@@ -75,7 +77,24 @@ _DOCUMENTS: Final = (
     ) WITHOUT ROWID""",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _DOCUMENTS)
+_MAP_RUNS: Final = (
+    # A map run and its children: `run` is the run's number in `machines`, `child` the number of the child.
+    "ALTER TABLE executions ADD COLUMN run INTEGER REFERENCES machines",
+    "ALTER TABLE executions ADD COLUMN child INTEGER",
+    f"CREATE UNIQUE INDEX executions_by_run ON executions (run, child) WHERE {CHILDREN}",
+    f"CREATE INDEX executions_by_run_and_status ON executions (run, status, child) WHERE {CHILDREN}",
+    # Whoever lists executions does not want to see the hundred thousand children of a map run.
+    "DROP INDEX executions_by_age",
+    "DROP INDEX executions_by_status",
+    "DROP INDEX executions_by_machine",
+    "DROP INDEX executions_by_machine_and_status",
+    f"CREATE INDEX executions_by_age ON executions (started_at) WHERE {LISTED}",
+    f"CREATE INDEX executions_by_status ON executions (status, started_at) WHERE {LISTED}",
+    f"CREATE INDEX executions_by_machine ON executions (machine, started_at) WHERE {LISTED}",
+    f"CREATE INDEX executions_by_machine_and_status ON executions (machine, status, started_at) WHERE {LISTED}",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _DOCUMENTS, _MAP_RUNS)
 """MIGRATIONS[n] makes a schema of version n one of version n + 1."""
 
 

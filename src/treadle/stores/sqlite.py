@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from treadle.errors import StoreError, Unavailable
 from treadle.machine.commands import Status
 from treadle.machine.journal import Entry
-from treadle.runtime.ports import Commit, Document, Page, Summary, WaitRow
+from treadle.runtime.ports import Commit, Document, Ends, Page, Summary, WaitRow
 from treadle.stores import queries
 from treadle.stores.encoding import seal
 from treadle.stores.failures import failure
@@ -77,6 +77,13 @@ class SqliteStore:
         """All entries of an execution."""
         return await self._read(lambda connection: queries.journal(connection, arn))
 
+    async def pieces(self, arn: str) -> AsyncIterator[list[Entry]]:
+        """All entries of an execution, as they were committed."""
+        first = 0
+        while entries := await self._read(lambda connection, first=first: queries.piece(connection, arn, first)):
+            yield entries
+            first += len(entries)
+
     async def summary(self, arn: str) -> Summary:
         """The summary of an execution."""
         return await self._read(lambda connection: queries.summary(connection, arn))
@@ -90,6 +97,16 @@ class SqliteStore:
     ) -> Page:
         """Executions, the newest first."""
         return await self._read(lambda connection: queries.executions(connection, machine_arn, status, limit, after))
+
+    async def children(
+        self, map_run: str, status: Status | None = None, limit: int = 100, after: str | None = None
+    ) -> Page:
+        """The children of a map run, the last one first."""
+        return await self._read(lambda connection: queries.children(connection, map_run, status, limit, after))
+
+    async def results(self, map_run: str, first: int = 0, limit: int = 1000) -> list[Ends]:
+        """The children of a map run, in the order of their numbers."""
+        return await self._read(lambda connection: queries.results(connection, map_run, first, limit))
 
     async def waits(self, arn: str) -> list[WaitRow]:
         """The open waits of an execution, in the order of their numbers."""

@@ -29,6 +29,11 @@ COMMANDS: Final[dict[WaitKind, type[Wait]]] = {
 _REMEMBERED: Final = 20_000
 """How many executions' positions are held in memory: those that are being worked on."""
 
+_INSERT: Final = """
+    INSERT INTO executions (arn, machine, status, started_at, length, summary, run, child)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
 _OPEN: Final = """
     INSERT OR REPLACE INTO waits (execution, wait, kind, topic, taken, created_at, due, heartbeat_due, command)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -58,20 +63,23 @@ class Step:
     sealed_entries: bytes
     opened: Sequence[_WaitValues]
     closed: Sequence[int]
+    anew: bool
 
 
 def encoded(commit: Commit) -> Step:
     """The step that writes this commit."""
     summary, count = commit.summary, len(commit.entries)
-    assert summary.length == commit.expected + count, "the summary has another length than the journal"
+    first = 0 if commit.anew else commit.expected
+    assert summary.length == first + count, "the summary has another length than the journal"
     return Step(
         commit.expected,
         count,
         summary,
         seal(summary, summary.arn),
-        seal(commit.entries, entries_place(summary.arn, commit.expected)),
+        seal(commit.entries, entries_place(summary.arn, first)),
         [_wait_values(row) for row in commit.opened],
         commit.closed,
+        commit.anew,
     )
 
 
@@ -119,10 +127,11 @@ class Steps:
         if (step.expected == 0) != (position is None) or (position and position.length != step.expected):
             raise Conflict(f"{summary.arn} is not at entry {step.expected}")
         key = self._update(connection, position, step) if position else self._insert(connection, step)
+        if step.anew:
+            connection.execute("DELETE FROM journal WHERE execution = ?", (key,))
         if step.count:
-            connection.execute(
-                "INSERT INTO journal VALUES (?, ?, ?, ?)", (key, step.expected, step.count, step.sealed_entries)
-            )
+            first = 0 if step.anew else step.expected
+            connection.execute("INSERT INTO journal VALUES (?, ?, ?, ?)", (key, first, step.count, step.sealed_entries))
         for wait in step.closed:
             connection.execute("DELETE FROM waits WHERE execution = ? AND wait = ?", (key, wait))
         for values in step.opened:
@@ -145,9 +154,11 @@ class Steps:
     def _insert(self, connection: sqlite3.Connection, step: Step) -> int:
         summary = step.summary
         machine = self._machine(connection, summary.machine_arn)
+        member = summary.member
+        place = (None, None) if member is None else (self._machine(connection, member.run), member.child)
         cursor = connection.execute(
-            "INSERT INTO executions (arn, machine, status, started_at, length, summary) VALUES (?, ?, ?, ?, ?, ?)",
-            (summary.arn, machine, summary.status, summary.started_at, summary.length, step.sealed_summary),
+            _INSERT,
+            (summary.arn, machine, summary.status, summary.started_at, summary.length, step.sealed_summary, *place),
         )
         assert cursor.lastrowid is not None
         return cursor.lastrowid

@@ -21,18 +21,21 @@ from treadle.errors import Conflict, NotFound
 from treadle.language.scope import Json
 from treadle.language.values import json_text
 from treadle.machine.commands import Phase, Status
-from treadle.runtime.ports import Commit, Document, Store, WaitKind, WaitRow
+from treadle.machine.map_events import Counts, Progress
+from treadle.runtime.ports import Commit, Document, Ends, Member, Store, WaitKind, WaitRow
 from treadle.testing.store_samples import (
     MACHINE,
     TOPIC,
     Make,
     arn_of,
+    child_of,
     commit_of,
     entries_of,
     error_of,
     everything,
     numbers,
     opened,
+    run_arn,
     summary_of,
     task,
     wait_of,
@@ -81,6 +84,14 @@ async def every_member_of_a_summary_is_kept(make: Make) -> None:
         parent=(arn_of("parent"), 7),
         version_arn=MACHINE + ":3",
         alias_arn=MACHINE + ":live",
+        member=Member(run_arn("r"), "Each"),
+        progress=Progress(
+            concurrency=3,
+            tolerated_count=2**40,
+            tolerated_percentage=12.5,
+            items=Counts(pending=1, running=2, total=3),
+            children=Counts(succeeded=7),
+        ),
     )
     async with opened(make) as store:
         await store.commit(Commit(0, entries_of(0, 1), summary))
@@ -143,6 +154,31 @@ async def a_commit_without_entries_changes_waits_and_summary(make: Make) -> None
         assert await everything(store) == {
             arn_of("a"): (summary_of("a", 2, "ABORTED"), entries_of(0, 2), [wait_of("a", 2)])
         }
+
+
+@_rule
+async def a_journal_that_begins_anew_forgets_what_was_before(make: Make) -> None:
+    async with opened(make) as store:
+        await store.commit(commit_of("a", 0, 3))
+        await store.commit(commit_of("a", 3, 2, status="FAILED"))
+        summary = summary_of("a", 2)
+        assert await error_of(store.commit(Commit(4, entries_of(7, 2), summary, anew=True))) is Conflict
+        assert await store.journal(arn_of("a")) == entries_of(0, 5)
+        await store.commit(Commit(5, entries_of(7, 2), summary, anew=True))
+        assert await store.journal(arn_of("a")) == entries_of(7, 2)
+        assert await store.summary(arn_of("a")) == summary
+        await store.commit(commit_of("a", 2, 1))
+        assert [piece async for piece in store.pieces(arn_of("a"))][-1][-1] == entries_of(2, 1)[0]
+
+
+@_rule
+async def a_journal_is_read_in_pieces(make: Make) -> None:
+    async with opened(make) as store:
+        for expected in range(0, 50, 5):
+            await store.commit(commit_of("a", expected, 5))
+        pieces = [piece async for piece in store.pieces(arn_of("a"))]
+        assert [entry for piece in pieces for entry in piece] == entries_of(0, 50)
+        assert await error_of(anext(store.pieces(arn_of("nobody")))) is NotFound
 
 
 @_rule
@@ -468,6 +504,57 @@ async def paging_is_not_disturbed_by_executions_that_start_meanwhile(make: Make)
         await store.commit(commit_of("new", 0, started_at=9.0))
         second = await store.executions(limit=2, after=first.next)
         assert [each.name for each in (*first.executions, *second.executions)] == ["5", "4", "3", "2"]
+
+
+@_rule
+async def the_children_of_a_map_run_are_listed_with_it_and_nowhere_else(make: Make) -> None:
+    async with opened(make) as store:
+        await store.commit(commit_of("parent", 0))
+        run = msgspec.structs.replace(summary_of("r", 1), arn=run_arn("r"), member=Member(run_arn("r"), "Each"))
+        await store.commit(Commit(0, entries_of(0, 1), run))
+        for number in (2, 0, 1, 3):
+            await store.commit(child_of("r", number, "FAILED" if number == 1 else "SUCCEEDED"))
+        await store.commit(child_of("other", 0))
+        assert [each.name for each in (await store.executions()).executions] == ["parent"]
+        assert [each.name for each in (await store.executions(MACHINE)).executions] == ["parent"]
+        assert len([each async for each in store.every()]) == 7
+
+        async def listed(status: Status | None = None, run: str = "r") -> list[int | None]:
+            whole = (await store.children(run_arn(run), status)).executions
+            page = await store.children(run_arn(run), status, 1)
+            paged = list(page.executions)
+            while page.next is not None and len(paged) < len(whole):
+                page = await store.children(run_arn(run), status, 1, page.next)
+                paged += page.executions
+            assert (paged, page.next) == (list(whole), None)
+            return [each.member and each.member.child for each in whole]
+
+        assert await listed() == [3, 2, 1, 0]
+        assert await listed("SUCCEEDED") == [3, 2, 0]
+        assert await listed("FAILED") == [1]
+        assert await listed("RUNNING") == await listed(run="unknown") == []
+        assert await listed(run="other") == [0]
+        assert await error_of(store.children(run_arn("r"), after=arn_of("nobody"))) is NotFound
+
+
+@_rule
+async def the_results_of_a_map_run_come_in_the_order_of_its_children(make: Make) -> None:
+    async with opened(make) as store:
+        for number in (2, 0, 1):
+            await store.commit(child_of("r", number))
+        await store.commit(child_of("other", 0))
+        done = msgspec.structs.replace(child_of("r", 1).summary, status="SUCCEEDED", length=5)
+        await store.commit(Commit(2, entries_of(2, 3, "end"), done))
+
+        def ends(number: int) -> Ends:
+            commit = child_of("r", number)
+            return Ends(commit.summary, commit.entries[0], commit.entries[-1])
+
+        expected = [ends(0), Ends(done, ends(1).first, entries_of(4, 1, "end")[0]), ends(2)]
+        assert await store.results(run_arn("r")) == expected
+        assert await store.results(run_arn("r"), 1) == expected[1:]
+        assert await store.results(run_arn("r"), 0, 1) == expected[:1]
+        assert await store.results(run_arn("r"), 3) == await store.results(run_arn("unknown")) == []
 
 
 @_rule

@@ -10,11 +10,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
+import msgspec
+
 from treadle.errors import StoreError
 from treadle.language.scope import Json
 from treadle.machine.commands import Phase, RunTask, StartMapRun, StartTimer, Status, Wait
 from treadle.machine.journal import Entry
-from treadle.runtime.ports import Commit, Store, Summary, WaitKind, WaitRow
+from treadle.runtime.ports import Commit, Member, Store, Summary, WaitKind, WaitRow
 
 Make: TypeAlias = Callable[[], Store]
 """Makes a store. Stores that it makes, one after the other, share what they keep."""
@@ -101,6 +103,23 @@ def wait_of(
         topic=topic,
         created_at=created_at,
     )
+
+
+def child_of(run: str, number: int, status: Status = "RUNNING") -> Commit:
+    """The first commit of a child of a map run: two entries, `number` in them."""
+    arn = run_arn(run)
+    summary = msgspec.structs.replace(
+        summary_of(f"{run}-{number}", 2, status),
+        machine_arn=MACHINE + "/Each",
+        member=Member(arn, "Each", number, 3),
+        parent=(arn, number),
+    )
+    return Commit(0, entries_of(0, 2, number), summary)
+
+
+def run_arn(run: str) -> str:
+    """The ARN of a map run."""
+    return f"arn:aws:states:us-east-1:123456789012:mapRun:orders/Each:{run}"
 
 
 @asynccontextmanager
