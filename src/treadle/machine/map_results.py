@@ -7,6 +7,7 @@ that what is too large is noticed before it is held.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from treadle.errors import StatesError
 from treadle.language.scope import Json
@@ -30,8 +31,7 @@ class Gathering:
             case "NONE", _:
                 self._take([dict(record)])
             case "FLATTEN", "SUCCEEDED":
-                results: list[Json] = output if isinstance(output, list) else [output]
-                self._take(results)
+                self._take(cast("list[Json]", output) if isinstance(output, list) else [output])
             case _, "SUCCEEDED":
                 self._take([output])
             case _:
