@@ -24,11 +24,10 @@ from treadle.language.scope import Json
 from treadle.machine.commands import RunTask, StartMapRun, StartTimer, Wait
 from treadle.machine.events import Event, JobAccepted, MapRunClosed, TaskErred, TaskReturned
 from treadle.machine.journal import json_text
-from treadle.runtime.ports import Call, Clock, Integration, WaitKind, WaitRow
+from treadle.runtime.ports import LOST, Call, Clock, Integration, WaitKind, WaitRow
 
 log = logging.getLogger("treadle.runtime")
 
-_DIED: Final = "The process that made this call ended before the call did, and the call may not be repeated."
 _JOBS: Final = ("sync", "sync:2")
 _NO_MAP_RUNS: Final = ("States.Runtime", "Distributed Map runs are not available in this engine.")
 
@@ -115,7 +114,7 @@ class Calls:
             # A job takes its own time; a virtual clock may pass meanwhile.
             return TaskReturned(row.wait, _data(await integration.poll(call)))
         if again and integration.redelivery == "fail":
-            return TaskErred(row.wait, "States.TaskFailed", _DIED)
+            return TaskErred(row.wait, "States.TaskFailed", LOST)
         with self._clock.busy():
             output = _data(await integration.call(call))
         waits_on = _parsed(command.resource).pattern != "request-response"

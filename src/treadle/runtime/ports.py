@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -302,7 +302,13 @@ class Clock(Protocol):
 # ---- integrations ------------------------------------------------------------------------------------------------
 
 Redelivery: TypeAlias = Literal["again", "fail"]
-"""What becomes of a call that was under way when the process died: it is called again, or the task fails."""
+"""What becomes of a call that was under way when the process died: it is called again, or the task fails.
+
+Where it depends on the call, an integration says "again" and itself refuses a call that has `Call.again` and must not
+be made twice, with States.TaskFailed and `LOST`.
+"""
+
+LOST: Final = "The process that made this call ended before the call did, and the call may not be repeated."
 
 
 @dataclass(frozen=True, slots=True)

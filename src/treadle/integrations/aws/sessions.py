@@ -1,0 +1,179 @@
+"""Who calls AWS and where: credentials, roles, regions, endpoints, connections, time limits.
+
+Owns botocore's clients. Without anything given, it is the environment's own: the default chain of credentials, and
+`AWS_ENDPOINT_URL` or `AWS_ENDPOINT_URL_<SERVICE>` where they are set. Credentials stay inside botocore: nothing here
+logs them, or puts them into a cause.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from treadle.integrations.aws.threads import Threads
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+    from botocore.session import Session
+
+T = TypeVar("T")
+
+_CLIENTS: Final = 256
+_CONNECT_SECONDS: Final = 5.0
+_READ_SECONDS: Final = 65.0
+# AWS: how long these may take before they answer.
+_SLOW: Final = {("Lambda", "Invoke"): 905.0, ("SFN", "StartSyncExecution"): 305.0}
+_ROLE_SESSION: Final = "treadle"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Credentials that are given instead of found."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+
+
+class RoleRefused(Exception):
+    """A task's role could not be taken; the argument is its ARN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a call goes: a service (as botocore calls it), a region, and the role that is taken for it."""
+
+    module: str
+    region: str
+    role: str | None = None
+
+
+class Sessions:
+    """Clients of AWS services, made when they are first needed.
+
+    `endpoint_url` is for every service, or by botocore's name of the service. `region` overrides that of the execution.
+    At most `calls` calls are under way at once. `patience` is how many seconds an answer may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint_url: str | Mapping[str, str] | None = None,
+        keys: Keys | None = None,
+        region: str | None = None,
+        calls: int = 64,
+        patience: float = _READ_SECONDS,
+    ) -> None:
+        self._endpoint_url, self._keys, self._region = endpoint_url, keys, region
+        self._calls, self._patience = calls, patience
+        self._threads = Threads(calls, "treadle-aws")
+        self._lock = threading.RLock()
+        self._clients: OrderedDict[Place, BaseClient] = OrderedDict()
+        self._sessions: dict[str | None, Session] = {}
+
+    async def run(self, place: Place, work: Callable[[BaseClient], T]) -> T:
+        """Let the work call AWS with a client for this place, on a thread."""
+        return await self._threads.run(lambda: work(self._client(place)))
+
+    async def find(self, work: Callable[[], T]) -> T:
+        """Work that reads botocore's models: on a thread, since the first time takes long."""
+        return await self._threads.run(work)
+
+    def region(self, execution_arn: str) -> str:
+        """The region that an execution's calls go to: observed on AWS, that of its state machine."""
+        return self._region or execution_arn.split(":")[3]
+
+    def close(self) -> None:
+        """Let go of idle connections."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+
+    # ---- clients, on the calling thread ----
+
+    def _client(self, place: Place) -> BaseClient:
+        with self._lock:  # botocore's sessions are not made for several threads; their clients are
+            client = self._clients.get(place)
+            if client is None:
+                client = self._clients[place] = self._made(place)
+                if len(self._clients) > _CLIENTS:
+                    # Not closed: a call may be using it. Its connections go with it.
+                    self._clients.popitem(last=False)
+            self._clients.move_to_end(place)
+            return client
+
+    def _made(self, place: Place) -> BaseClient:
+        from treadle.integrations.aws.wire import prepare
+
+        client = self._session(place).create_client(
+            place.module,  # pyright: ignore[reportArgumentType]  # the stubs know services by their literal names
+            region_name=place.region,
+            endpoint_url=self._endpoint(place.module),
+            config=self._config(),
+        )
+        prepare(client, _SLOW)
+        return client
+
+    def _config(self) -> Any:
+        from botocore.config import Config
+
+        # A service that is not AWS's own hardly answers to the names of buckets as hosts.
+        elsewhere = self._endpoint_url or any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ)
+        return Config(
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=self._patience,
+            max_pool_connections=self._calls,
+            retries={"mode": "standard", "total_max_attempts": 3},
+            parameter_validation=False,  # done before, in the words of Step Functions
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": "path"} if elsewhere else None,
+        )
+
+    def _endpoint(self, module: str) -> str | None:
+        url = self._endpoint_url
+        return url if url is None or isinstance(url, str) else url.get(module)
+
+    def _session(self, place: Place) -> Session:
+        if place.role not in self._sessions:
+            from botocore.session import Session
+
+            session = Session()
+            if place.role is not None:
+                self._take(session, place, place.role)
+            elif self._keys is not None:
+                session.set_credentials(self._keys.access_key, self._keys.secret_key, self._keys.token)
+            self._sessions[place.role] = session
+        return self._sessions[place.role]
+
+    def _take(self, session: Session, place: Place, role: str) -> None:
+        """Let a session act as a role. botocore renews the credentials before they expire."""
+        from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
+
+        own = Place("sts", place.region)
+
+        def assume() -> dict[str, Any]:
+            sts: Any = self._client(own)
+            try:
+                given = sts.assume_role(RoleArn=role, RoleSessionName=_ROLE_SESSION)["Credentials"]
+            except Exception as raised:
+                raise RoleRefused(role) from raised
+            return {
+                "access_key": given["AccessKeyId"],
+                "secret_key": given["SecretAccessKey"],
+                "token": given["SessionToken"],
+                "expiry_time": given["Expiration"].isoformat(),
+            }
+
+        class Taken(CredentialProvider):
+            METHOD = "assume-role"
+
+            def load(self) -> DeferredRefreshableCredentials:
+                return DeferredRefreshableCredentials(refresh_using=assume, method=self.METHOD)
+
+        session.register_component("credential_provider", CredentialResolver([Taken()]))
