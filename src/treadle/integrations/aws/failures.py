@@ -65,6 +65,8 @@ def told(raised: Exception, voice: Voice) -> StatesError | None:
             )
         case ClientError():
             return _answered(raised.response, voice)
+        case UnicodeError():
+            return StatesError("States.Runtime", "The Parameters hold text that cannot be sent: it is no UTF-8.")
         case BotoCoreError():
             return StatesError(f"{voice.prefix}.SdkClientException", _unsent(raised))
         case _:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _ANSWER_BYTES: Final = 8 * 1024 * 1024
 """No result that fits a workflow travels in more: XML is several times as long as JSON, not thirty times."""
-_CHUNK: Final = 65_536
 
 
 class TooLarge(Exception):
@@ -54,25 +53,20 @@ def prepare(client: BaseClient, slow: Mapping[tuple[str, str], float]) -> None:
 
 
 def _bounded(request: Any, response: Any) -> bytes:
-    from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
-    from urllib3.exceptions import HTTPError
-    from urllib3.exceptions import ReadTimeoutError as Late
+    from botocore.exceptions import ConnectionClosedError, IncompleteReadError
+    from botocore.response import StreamingBody
 
-    read = bytearray()
-    try:
-        for chunk in response.raw.stream(_CHUNK):
-            read += chunk
-            if len(read) > _ANSWER_BYTES:
-                response.raw.close()
-                raise TooLarge
-    except Late as error:
-        raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
-    except HTTPError as error:
-        raise ConnectionClosedError(endpoint_url=request.url, request=request, error=error) from error
-    promised = response.headers.get("Content-Length")
-    if promised and promised.isdigit() and len(read) < int(promised) and request.method != "HEAD":
-        raise ConnectionClosedError(endpoint_url=request.url, request=request)
-    return bytes(read)
+    promised = None if request.method == "HEAD" else response.headers.get("Content-Length")
+    with StreamingBody(response.raw, promised) as body:
+        try:
+            content = body.read(_ANSWER_BYTES + 1)
+            rest = body.read(1)  # at the end, botocore compares with what was promised
+        except IncompleteReadError as error:
+            # As what it is, so that it is tried again.
+            raise ConnectionClosedError(endpoint_url=request.url, request=request, error=error) from error
+    if rest or len(content) > _ANSWER_BYTES:
+        raise TooLarge
+    return content
 
 
 class _Read:
