@@ -134,7 +134,9 @@ class Calls:
 
     def _integration(self, resource: str) -> Integration:
         parsed = _parsed(resource)
-        for name in (resource, f"{parsed.service}:{parsed.action}", parsed.service, parsed.kind):
+        # "lambda" serves functions and lambda:invoke, not aws-sdk:lambda:invoke.
+        service = parsed.resource_type if parsed.kind == "aws-sdk" else parsed.service
+        for name in (resource, f"{service}:{parsed.action}", service, parsed.kind):
             if name in self._integrations:
                 return self._integrations[name]
         raise StatesError("States.Runtime", f"Nothing here serves the resource {resource}.")

@@ -56,7 +56,7 @@ def _bounded(request: Any, response: Any) -> bytes:
     from botocore.exceptions import ConnectionClosedError, IncompleteReadError
     from botocore.response import StreamingBody
 
-    promised = None if request.method == "HEAD" else response.headers.get("Content-Length")
+    promised: Any = None if request.method == "HEAD" else response.headers.get("Content-Length")
     with StreamingBody(response.raw, promised) as body:
         try:
             content = body.read(_ANSWER_BYTES + 1)
