@@ -1,0 +1,245 @@
+"""Opens a store and lets a program start executions, wait for them, and answer what waits.
+
+    async with treadle.open("orders.db", functions={"charge": charge}) as engine:
+        run = await engine.start(definition, {"order": 7}, name="order-7")
+        print(await run.result())
+
+What the store holds goes on as soon as it is open: calls that were under way are made again, timers that have come up
+fire. Everything durable is the engine's (`runtime.engine`); this module only speaks in names, paths and plain values.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from treadle.errors import ApiError, StatesError, TreadleError
+from treadle.integrations.assembly import Parts, assembled
+from treadle.language.scope import Json
+from treadle.library.callables import Callables, Function, Served
+from treadle.machine.commands import RunTask, Status
+from treadle.machine.journal import history
+from treadle.runtime.clock import RealClock, VirtualClock
+from treadle.runtime.engine import ActivityTask, Engine, execution_arn
+from treadle.runtime.machines import StateMachine
+from treadle.runtime.ports import Integration, Summary
+from treadle.scenarios.reading import machine_name
+from treadle.stores import open_store
+from treadle.testing.world import START
+
+Definition: TypeAlias = Mapping[str, Json] | str | Path
+"""A definition as a dict, as JSON or YAML text, as the path of a file, or the name of one of `machines`."""
+
+_ACCOUNT: Final = "us-east-1:123456789012"
+_ROLE: Final = "arn:aws:iam::123456789012:role/treadle"
+_PAGE: Final = 1000
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+class ExecutionFailed(TreadleError):
+    """An execution that did not succeed. `status` is FAILED, TIMED_OUT or ABORTED."""
+
+    def __init__(self, execution: str, status: str, error: str | None, cause: str | None) -> None:
+        told = ": ".join(each for each in (error, cause) if each)
+        super().__init__(f"{execution} {status}" + (f": {told}" if told else ""))
+        self.execution, self.status, self.error, self.cause = execution, status, error, cause
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTask:
+    """A task that waits for somebody. Whoever has its token can end it, so show the token to nobody else."""
+
+    token: str
+    execution: str
+    state: str
+    input: Json
+
+    def __repr__(self) -> str:
+        """The task without its token."""
+        return f"OpenTask(execution={self.execution!r}, state={self.state!r})"
+
+
+class Execution:
+    """One execution, by its ARN."""
+
+    def __init__(self, engine: Engine, arn: str) -> None:
+        self._engine = engine
+        self.arn = arn
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.arn.rpartition(":")[2]
+
+    def __repr__(self) -> str:
+        """Which execution it is."""
+        return f"<Execution {self.arn}>"
+
+    async def result(self) -> Json:
+        """Wait for its end; gives its output, or raises ExecutionFailed."""
+        summary = await self._engine.wait_closed(self.arn)
+        if summary.status != "SUCCEEDED":
+            raise ExecutionFailed(self.name, summary.status, summary.error, summary.cause)
+        return (await self._engine.result(self.arn)).output
+
+    async def summary(self) -> Summary:
+        """Its status, times, error and cause, as they are now."""
+        return await self._engine.summary(self.arn)
+
+    async def status(self) -> Status:
+        """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED."""
+        return (await self.summary()).status
+
+    async def history(self) -> list[dict[str, Json]]:
+        """Its events, as GetExecutionHistory of AWS gives them; timestamps are seconds since the epoch."""
+        return history(await self._engine.journal(self.arn))
+
+    async def stop(self, error: str | None = None, cause: str | None = None) -> None:
+        """End it as ABORTED; one that has ended stays as it is."""
+        await self._engine.stop(self.arn, error, cause)
+
+    async def redrive(self) -> None:
+        """Let it go on where it failed, timed out or was stopped. Raises ApiError ExecutionNotRedrivable."""
+        await self._engine.redrive(self.arn)
+
+    async def open_tasks(self) -> list[OpenTask]:
+        """Its callbacks that nobody has answered yet."""
+        rows = await self._engine.store.waits(self.arn)
+        return [
+            OpenTask(self._engine.token(row.arn, row.wait), self.name, row.command.state, row.command.arguments)
+            for row in rows
+            if row.kind == "callback" and isinstance(row.command, RunTask)
+        ]
+
+
+class Treadle:
+    """An open store with an engine at work on everything in it. Made by `treadle.open`."""
+
+    def __init__(self, engine: Engine, machines: Mapping[str, Definition]) -> None:
+        self._engine = engine
+        self._machines = machines
+
+    async def start(
+        self, definition: Definition, input: Json = None, *, name: str | None = None, machine: str | None = None
+    ) -> Execution:
+        """Start an execution; it is durable when this returns, and runs on by itself.
+
+        The name makes an execution what it is: where there is one with this name and input already, running or ended,
+        that one is given. `machine` names the state machine that it belongs to, by default its file or its key in
+        `machines`; names of executions are unique within one. The input is `{}` where none is given.
+
+        Raises DefinitionError, StoreError, and ApiError ExecutionAlreadyExists where the input is another one.
+        """
+        started = state_machine(definition, machine, self._machines)
+        value: Json = {} if input is None else input
+        try:
+            return Execution(self._engine, (await self._engine.start(started, value, name)).arn)
+        except ApiError as error:
+            if error.code != "ExecutionAlreadyExists" or name is None:
+                raise
+            before = await self._engine.result(execution_arn(started.arn, name))
+            if before.input != value:
+                raise
+            return Execution(self._engine, before.summary.arn)
+
+    def execution(self, name: str, machine: str = "machine") -> Execution:
+        """An execution that was started before, by name or ARN. Whether there is one shows when it is asked."""
+        arn = name if name.startswith("arn:") else execution_arn(machine_arn(machine), name)
+        return Execution(self._engine, arn)
+
+    async def executions(self, status: Status | None = None, machine: str | None = None) -> list[Execution]:
+        """All executions in the store, those that started last first."""
+        found: list[Execution] = []
+        arn, after = machine and machine_arn(machine), None
+        while True:
+            page = await self._engine.store.executions(arn, status, _PAGE, after)
+            found += [Execution(self._engine, each.arn) for each in page.executions]
+            if (after := page.next) is None:
+                return found
+
+    async def succeed(self, token: str, output: Json) -> None:
+        """End a task that waits, by its token. Raises ApiError InvalidToken, TaskDoesNotExist, TaskTimedOut."""
+        await self._engine.succeed_task(token, output)
+
+    async def fail(self, token: str, error: str | None = None, cause: str | None = None) -> None:
+        """Let a task that waits fail; Retry and Catch decide what follows. Raises ApiError as `succeed`."""
+        await self._engine.fail_task(token, error, cause)
+
+    async def heartbeat(self, token: str) -> None:
+        """Say that somebody is still at work on a task. Raises ApiError as `succeed`."""
+        await self._engine.heartbeat_task(token)
+
+    async def take(self, activity: str, worker: str | None = None, patience: float = 60.0) -> ActivityTask | None:
+        """Take the oldest task of an activity, waiting for one as long as `patience` seconds; None when none came."""
+        topic = activity if activity.startswith("arn:") else f"arn:aws:states:{_ACCOUNT}:activity:{activity}"
+        return await self._engine.take_activity(topic, worker, patience)
+
+
+@asynccontextmanager
+async def open(
+    store: str | os.PathLike[str],
+    *,
+    functions: Mapping[str, Function] | None = None,
+    machines: Mapping[str, Definition] | None = None,
+    integrations: Mapping[str, Integration] | None = None,
+    virtual_time: bool = False,
+    seed: str | None = None,
+) -> AsyncGenerator[Treadle]:
+    """Open a store and let everything in it go on.
+
+    `store` is the path of an SQLite file or a folder, `sqlite:///path/to/file.db`, or `memory:`. `functions` are what
+    Tasks call as Lambda functions, by name; `machines` the definitions that nested executions start, by name.
+    `integrations` serve other resources, by ARN, `service:action`, service, or kind. In `virtual_time` nothing waits:
+    time jumps to the next thing that happens, from 2026-01-01 on; `seed` fixes what is random.
+
+    Raises StoreError; Locked where another process has the store.
+    """
+    known = dict(machines or {})
+    called = Callables(functions or {}, on_the_loop=virtual_time)
+    engine: Engine
+
+    def machine(arn: str) -> StateMachine | None:
+        name = arn.rpartition(":stateMachine:")[2]
+        try:
+            return state_machine(name, None, known) if name in known else None
+        except TreadleError as error:
+            raise StatesError("StepFunctions.InvalidDefinitionException", str(error)) from None
+
+    async with AsyncExitStack() as stack:
+        parts = Parts(engine=lambda: engine, machines=machine, functions=called)
+        table = await stack.enter_async_context(assembled(parts))
+        table["lambda"] = Served(table["lambda"])
+        table.update(integrations or {})
+        clock = VirtualClock(START) if virtual_time else RealClock()
+        engine = Engine(open_store(os.fspath(store)), table, clock=clock, seed=seed)
+        await stack.enter_async_context(engine)
+        yield Treadle(engine, known)
+
+
+def machine_arn(name: str) -> str:
+    """The ARN of a state machine of this name."""
+    if not _NAME.fullmatch(name):
+        raise TreadleError(f"'{name}' is no name of a state machine: 1 to 80 letters, digits, - and _ are.")
+    return f"arn:aws:states:{_ACCOUNT}:stateMachine:{name}"
+
+
+def state_machine(definition: Definition, name: str | None, machines: Mapping[str, Definition]) -> StateMachine:
+    """A definition as a state machine. Raises TreadleError for a file that cannot be read."""
+    if isinstance(definition, str) and definition in machines:
+        return state_machine(machines[definition], name or definition, {})
+    if isinstance(definition, Path):
+        try:
+            text = definition.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise TreadleError(f"{definition} cannot be read: {error}") from None
+        name = name or machine_name(definition)
+    else:
+        text = definition if isinstance(definition, str) else json.dumps(definition)
+    name = name or "machine"
+    return StateMachine(arn=machine_arn(name), name=name, definition=text, role_arn=_ROLE)
