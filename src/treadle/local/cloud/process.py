@@ -1,0 +1,53 @@
+"""The child process of the local cloud: `python -m treadle.local.cloud.process FOLDER`.
+
+Owns its life: it says its port in one line on stdout once the journal is repeated, and ends when its standard input
+does, however its parent ended. Neighbours: `child` starts it, `server` does the work.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, cast
+
+from treadle.local.cloud import sealed
+
+
+def main(folder: Path) -> None:
+    """Serve until standard input ends."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    began = time.monotonic()
+    # Its answers must not depend on what the user has in ~/.aws or in the environment.
+    os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "MOTO_SQS_LIST_QUEUES": "false"}
+    sealed.install()
+    import moto.moto_server.werkzeug_app as moto  # pyright: ignore[reportMissingTypeStubs]
+    import moto.sns.models as sns
+    from werkzeug.serving import make_server
+
+    from treadle.local.cloud.journal import Journal
+    from treadle.local.cloud.server import Cloud, Deliveries
+
+    sealed.install_chance()
+    deliveries = Deliveries()
+    cast("Any", sns).requests = deliveries
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    dispatcher = moto.DomainDispatcherApplication(moto.create_backend_app)
+    cloud = Cloud(cast("Any", dispatcher), Journal(folder), deliveries)
+    server = make_server("127.0.0.1", 0, cast("Any", cloud), threaded=True, request_handler=moto.MotoRequestHandler)
+    ready = {"port": server.port, "repeated": cloud.repeated, "seconds": round(time.monotonic() - began, 3)}
+    print(json.dumps(ready), flush=True)
+    server.serve_forever()
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
