@@ -27,18 +27,19 @@ def main(folder: Path) -> None:
     sealed.install()
     import moto.moto_server.werkzeug_app as moto  # pyright: ignore[reportMissingTypeStubs]
     import moto.sns.models as sns
-    from werkzeug.serving import make_server
+    from moto.moto_server.threaded_moto_server import make_server  # pyright: ignore
 
     from treadle.local.cloud.journal import Journal
     from treadle.local.cloud.server import Cloud, Deliveries
 
     sealed.install_chance()
-    deliveries = Deliveries()
+    deliveries = Deliveries(cast("Any", sns).requests.post)
     cast("Any", sns).requests = deliveries
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     dispatcher = moto.DomainDispatcherApplication(moto.create_backend_app)
     cloud = Cloud(cast("Any", dispatcher), Journal(folder), deliveries)
-    server = make_server("127.0.0.1", 0, cast("Any", cloud), threaded=True, request_handler=moto.MotoRequestHandler)
+    serve = cast("Any", make_server)
+    server = serve("127.0.0.1", 0, cloud, threaded=True, request_handler=moto.MotoRequestHandler)
     ready = {"port": server.port, "repeated": cloud.repeated, "seconds": round(time.monotonic() - began, 3)}
     print(json.dumps(ready), flush=True)
     server.serve_forever()

@@ -41,8 +41,9 @@ class Deliveries:
     Stands in for `requests` in moto's SNS. While the journal is repeated nothing is delivered a second time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, post: Callable[..., Any]) -> None:
         self.muted = True
+        self._post = post
         self._waiting = queue.SimpleQueue[tuple[str, dict[str, Any]]]()
         threading.Thread(target=self._deliver, daemon=True, name="deliveries").start()
 
@@ -52,13 +53,11 @@ class Deliveries:
             self._waiting.put((url, settings))
 
     def _deliver(self) -> None:
-        import requests
-
         while True:
             url, settings = self._waiting.get()
             try:
-                requests.post(url, timeout=30, **settings)
-            except requests.RequestException as error:
+                self._post(url, timeout=30, **settings)
+            except OSError as error:
                 print(f"a topic's message did not reach {url}: {error}", flush=True)
 
 
