@@ -18,7 +18,7 @@ def recover_from(machine: Interpreter, frame: Frame, failure: Failure) -> None:
     """Retry the state if a retrier says so, else go on to its catchers."""
     state = frame.state
     assert state is not None
-    retrier = None if failure.final or failure.here else _first_match(state.retriers, state, failure)
+    retrier = None if failure.final or failure.here else first_match(state.retriers, state, failure)
     if retrier is not None:
         rule, done = state.retriers[retrier], frame.attempts.get(retrier, 0)
         # ASL 'Retrier Fields': a retrier that is used up does not hand over to a later one.
@@ -47,7 +47,7 @@ def catch_or_fail(machine: Interpreter, frame: Frame, failure: Failure) -> None:
     """Leave the state through the first catcher that matches, else fail the scope."""
     state = frame.state
     assert state is not None
-    found = None if failure.final or failure.here else _first_match(state.catchers, state, failure)
+    found = None if failure.final or failure.here else first_match(state.catchers, state, failure)
     if found is None:
         fail(machine, frame, failure)
         return
@@ -107,7 +107,8 @@ def noted(failure: Failure) -> dict[str, Json]:
     return note
 
 
-def _first_match(rules: tuple[Retrier, ...] | tuple[Catcher, ...], state: StatePlan, failure: Failure) -> int | None:
+def first_match(rules: tuple[Retrier, ...] | tuple[Catcher, ...], state: StatePlan, failure: Failure) -> int | None:
+    """The index of the first retrier or catcher that a failure of a state matches."""
     names = failure.names()
     for index, rule in enumerate(rules):
         if not rule.errors.isdisjoint(names) or "States.ALL" in rule.errors:
