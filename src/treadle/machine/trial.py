@@ -115,6 +115,7 @@ class Trial:
         map_setting: MapSetting | None = None,
     ) -> None:
         self.state = state
+        self.items = 0  # of a Map, as far as it has come to them
         self._language, self._moment, self._mock = language, moment, mock
         self._map = map_setting or MapSetting()
         self._noted: dict[str, Json] = {"input": input}
@@ -154,7 +155,7 @@ class Trial:
         """What came of it, once nothing is waited for."""
         execution = self._bench.execution
         failure = self._bench.failure
-        exited = next((entry for entry in self._journal if entry.type.endswith("StateExited")), None)
+        exited = next((each for each in self._journal if not each.frame and each.type.endswith("StateExited")), None)
         if exited is None:
             if self._retrying():
                 return self._told("RETRIABLE", None, failure, None)
@@ -218,11 +219,12 @@ class Trial:
             items = self._selected(frame, state)
         except StatesError as error:
             return MapRunClosed(wait.wait, None, error.name, error.cause)
+        self.items = len(items)
         if batcher := settings.get("batcher"):
             noted["afterItemBatcher"] = _batches(items, batcher)
         if (failure := self._mock.failure) is not None:
             return MapRunClosed(wait.wait, None, failure.error, failure.cause)
-        if _exceeded(self._map.failures, len(items), count, percentage):
+        if _exceeded(self._map.failures, self.items, count, percentage):
             return MapRunClosed(wait.wait, None, "States.ExceedToleratedFailureThreshold", _EXCEEDED)
         return MapRunClosed(wait.wait, self._mock.result)
 
@@ -235,11 +237,6 @@ class Trial:
             selected.append(state.selector(scope))
         self._noted["afterItemSelector"] = selected
         return selected
-
-    @property
-    def items(self) -> int:
-        """How many items a Map has, as far as it has come to them."""
-        return len(self._bench.execution.root.items)
 
 
 class _Bench(Interpreter):

@@ -108,7 +108,7 @@ class Calls:
         return TaskErred(row.wait, "States.TaskFailed", f"The integration for {command.resource} is at fault.")
 
     async def _outcome(self, row: WaitRow, command: RunTask, again: bool) -> Event:
-        integration = self._integration(command.resource)
+        integration = integration_for(self._integrations, command.resource)
         call = self._call_of(row, command, again)
         if row.kind == "poll":
             # A job takes its own time; a virtual clock may pass meanwhile.
@@ -125,21 +125,12 @@ class Calls:
         assert isinstance(command, RunTask)
         try:
             call = replace(self._call_of(row, command, again=False), job=job)
-            await self._integration(command.resource).cancel(call)
+            await integration_for(self._integrations, command.resource).cancel(call)
         except StatesError as error:
             log.warning("the job of %s could not be stopped: %s", row.arn, error.cause)
         except Exception:
             # AWS 'Run a Job': stopping is best effort.
             log.exception("the job of %s could not be stopped", row.arn)
-
-    def _integration(self, resource: str) -> Integration:
-        parsed = _parsed(resource)
-        # "lambda" serves functions and lambda:invoke, not aws-sdk:lambda:invoke.
-        service = parsed.resource_type if parsed.kind == "aws-sdk" else parsed.service
-        for name in (resource, f"{service}:{parsed.action}", service, parsed.kind):
-            if name in self._integrations:
-                return self._integrations[name]
-        raise StatesError("States.Runtime", f"Nothing here serves the resource {resource}.")
 
     def _call_of(self, row: WaitRow, command: RunTask, again: bool) -> Call:
         return Call(
@@ -156,6 +147,17 @@ class Calls:
             heartbeat=command.heartbeat,
             state=command.state,
         )
+
+
+def integration_for(integrations: Mapping[str, Integration], resource: str) -> Integration:
+    """What serves a resource. Raises StatesError States.Runtime where nothing does."""
+    parsed = _parsed(resource)
+    # "lambda" serves functions and lambda:invoke, not aws-sdk:lambda:invoke.
+    service = parsed.resource_type if parsed.kind == "aws-sdk" else parsed.service
+    for name in (resource, f"{service}:{parsed.action}", service, parsed.kind):
+        if name in integrations:
+            return integrations[name]
+    raise StatesError("States.Runtime", f"Nothing here serves the resource {resource}.")
 
 
 def _parsed(resource: str) -> Resource:

@@ -110,6 +110,17 @@ def optimised_action(module: str, operation: str) -> Action:
     return compiled(module, operation, OPTIMISED)
 
 
+def answer_shape(module: str, operation: str) -> Any:
+    """The shape that botocore has for an operation's answer; None where it has none. Raises Unknown."""
+    from botocore.exceptions import UnknownServiceError
+    from botocore.model import OperationNotFoundError
+
+    try:
+        return _model(module)[0].operation_model(operation).output_shape
+    except (OperationNotFoundError, UnknownServiceError):
+        raise Unknown(f"'{module}' has no operation '{operation}'.") from None
+
+
 @lru_cache(maxsize=1)
 def _modules() -> Mapping[str, str]:
     """botocore's names of the services by those of Step Functions. Reads the heads of all models: a quarter second."""
