@@ -1,0 +1,140 @@
+"""HTTP tasks: `arn:aws:states:::http:invoke`.
+
+Owns the life of one call: the connection's authorisation, the time limit, one repetition with a new token, and the
+shape of what comes back. Neighbours: http_request.py (what is sent), http_client.py (how), connections.py (as whom).
+
+A call that was under way when the process died is made again where that is harmless by the rules of HTTP: a method that
+is idempotent, or an `Idempotency-Key` among the definition's headers. Any other fails with States.TaskFailed, which the
+definition may retry: it alone knows whether a second POST does harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import ssl
+from typing import Final
+
+import msgspec
+
+from treadle.errors import StatesError
+from treadle.integrations.arguments import expect_action, members
+from treadle.integrations.connections import Authorised
+from treadle.integrations.http_client import SOCKET, Answer, HttpClient
+from treadle.integrations.http_request import Wanted, request_of, wanted_of
+from treadle.language.scope import Json
+from treadle.machine.journal import json_text
+from treadle.runtime.ports import Call, Redelivery
+
+TIME_LIMIT: Final = 60.0
+"""Seconds. AWS 'Service quotas', HTTP task duration."""
+
+_AT_ONCE: Final = 300
+"""Requests under way at once; AWS's bucket of HTTP tasks."""
+
+_DIED: Final = (
+    "The process that sent this request ended before the answer came, and a {} must not be repeated unasked: "
+    "give it an Idempotency-Key header, or retry States.TaskFailed."
+)
+_REFUSED: Final = (401, 407)
+"""EventBridge gets a new token when one of these comes back."""
+
+
+class HttpIntegration:
+    """Calls HTTP APIs. Close it after the engine.
+
+    `context` and `plain` are those of `HttpClient`. `time_limit` is in seconds, `at_once` counts requests.
+    """
+
+    redelivery: Redelivery = "again"
+
+    def __init__(
+        self,
+        connections: Authorised,
+        *,
+        region: str = "us-east-1",
+        context: ssl.SSLContext | None = None,
+        plain: bool = False,
+        time_limit: float = TIME_LIMIT,
+        at_once: int = _AT_ONCE,
+    ) -> None:
+        self._connections, self._region, self._time_limit = connections, region, time_limit
+        self._client = HttpClient(context=context, plain=plain)
+        self._places = asyncio.Semaphore(at_once)
+
+    async def call(self, call: Call) -> Json:
+        """Send the request and give the answer. Raises StatesError States.Http.*, Events.ConnectionResource.*."""
+        expect_action(call, ("invoke",))
+        wanted = wanted_of(members(call.arguments))
+        if call.again and not wanted.repeatable:
+            raise StatesError("States.TaskFailed", _DIED.format(wanted.method))
+        async with self._places:
+            try:
+                async with asyncio.timeout(self._time_limit):
+                    return _result(await self._answer(wanted))
+            except TimeoutError:
+                cause = f"The HTTP Task timed out after {self._time_limit:g} seconds."
+                raise StatesError(SOCKET, cause) from None
+
+    async def poll(self, call: Call) -> Json:
+        """HTTP tasks have no jobs."""
+        raise AssertionError(f"{call.resource} has no .sync pattern")
+
+    async def cancel(self, call: Call) -> None:
+        """Nothing goes on after a request was cancelled."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.close()
+
+    async def _answer(self, wanted: Wanted) -> Answer:
+        exchange = self._client.exchange
+        additions = await self._connections.authorise(wanted.connection, exchange)
+        answer = await exchange(request_of(wanted, additions, self._region))
+        if answer.status in _REFUSED and additions.token is not None:
+            # Whoever refuses the token has not acted, so the request may be sent once more.
+            additions = await self._connections.authorise(wanted.connection, exchange, additions.token)
+            answer = await exchange(request_of(wanted, additions, self._region))
+        return answer
+
+
+def _result(answer: Answer) -> Json:
+    """The output of the task. Raises StatesError for anything that is not a success."""
+    text = answer.reason or _phrase(answer.status)
+    if not 200 <= answer.status < 300:
+        # Observed on AWS: the status text is all that is told, the body is lost.
+        raise StatesError(f"States.Http.StatusCode.{answer.status}", text)
+    headers: dict[str, Json] = {}
+    for name, value in answer.headers:
+        headers.setdefault(name, []).append(value)
+    return {"Headers": headers, "ResponseBody": _body(answer), "StatusCode": answer.status, "StatusText": text}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return str(status)
+
+
+def _body(answer: Answer) -> Json:
+    """AWS 'Unsupported HTTP Task responses': what is not text fails the task; what says that it is JSON is parsed."""
+    kind, _, form = answer.content_type.lower().partition("/")
+    if kind in ("image", "video", "audio") or (kind, form) == ("application", "octet-stream"):
+        raise StatesError(
+            "States.Runtime", f"The response has the content type {answer.content_type}, which is no text."
+        )
+    try:
+        text = answer.body.decode(answer.charset)
+        text.encode()
+    except (UnicodeError, LookupError):
+        cause = f"The response is no text in the character set {answer.charset[:40]}."
+        raise StatesError("States.Runtime", cause) from None
+    if form == "json" or form.endswith("+json"):
+        try:
+            parsed: Json = msgspec.json.decode(text)
+            json_text(parsed)
+        except (ValueError, RecursionError):
+            return text
+        return parsed
+    return text

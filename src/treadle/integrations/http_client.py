@@ -1,0 +1,157 @@
+"""The one HTTP client of HTTP tasks: a request in, an answer out.
+
+Owns the pool of connections, TLS, the size of answers, and the error names of what goes wrong before there is an
+answer. Follows no redirect: AWS does not say that it does, and a secret must not go where nobody sent it. Keeps no
+cookie: what one execution is told is nobody else's. Must never log a header, a body or a query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from treadle.errors import StatesError
+from treadle.integrations.arguments import unusable
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
+
+SOCKET: Final = "States.Http.Socket"
+LARGEST: Final = 262_144
+"""Bytes of an answer that a state can hold. AWS 'Service quotas'."""
+
+_CHUNK: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, ready to be sent. `query` is added to what the URL has."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    query: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. Names of headers are in small letters."""
+
+    status: int
+    reason: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes = field(repr=False)
+    content_type: str = ""
+    charset: str = "utf-8"
+
+
+Exchange: TypeAlias = Callable[[Request], Awaitable[Answer]]
+"""Sends a request. Raises StatesError States.Http.Socket, States.DataLimitExceeded, States.Runtime."""
+
+
+class HttpClient:
+    """Sends requests over connections that it keeps open for the next one.
+
+    `context` verifies the certificates of servers; None trusts what this machine trusts. `plain` allows http:// to
+    other hosts than this one.
+    """
+
+    def __init__(self, *, context: ssl.SSLContext | None = None, plain: bool = False) -> None:
+        self._context, self._plain = context, plain
+        self._session: ClientSession | None = None
+
+    async def exchange(self, request: Request) -> Answer:
+        """Send a request and read the whole answer, however long it takes. See `Exchange`."""
+        import aiohttp
+        from yarl import URL
+
+        self._check(request.url)
+        try:
+            url = URL(request.url).extend_query(request.query)
+            async with self._open().request(
+                request.method,
+                url,
+                headers=request.headers,
+                data=request.body,
+                allow_redirects=False,
+                # A compressed answer would make no sense together with Range.
+                skip_auto_headers=("Accept-Encoding", "Content-Type"),
+            ) as response:
+                return await _answer(response)
+        except aiohttp.ClientSSLError as error:
+            raise StatesError(SOCKET, f"The connection is not secure: {error}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise StatesError(SOCKET, _told(error)) from None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> ClientSession:
+        if self._session is None:
+            import aiohttp
+
+            # How many calls run at once is decided where they wait for it without losing time.
+            connector = aiohttp.TCPConnector(limit=0, ssl=self._context or True)
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+                auto_decompress=True,
+            )
+        return self._session
+
+    def _check(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            host = parts = None
+        if not host or parts is None or parts.scheme not in ("https", "http"):
+            raise unusable("The address must be a URL that begins with https://")
+        if parts.username is not None or parts.password is not None:
+            raise unusable("The address must not hold a user or a password: put them into a connection")
+        if parts.scheme == "http" and not self._plain and not _is_here(host):
+            raise unusable(
+                f"The address must begin with https://: plain HTTP is for this machine alone, not for {host}"
+            )
+
+
+def _is_here(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _answer(response: ClientResponse) -> Answer:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        body += chunk
+        if len(body) > LARGEST:
+            response.close()
+            raise StatesError("States.DataLimitExceeded", f"The response has more than {LARGEST} bytes.")
+    return Answer(
+        response.status,
+        response.reason or "",
+        [(name.decode("latin-1").lower(), value.decode("utf-8", "replace")) for name, value in response.raw_headers],
+        bytes(body),
+        response.content_type if "Content-Type" in response.headers else "",
+        response.charset or "utf-8",
+    )
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, in a sentence that is never empty."""
+    if isinstance(error, asyncio.TimeoutError):
+        return "The connection timed out."
+    return str(error) or type(error).__name__
