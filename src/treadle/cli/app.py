@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "graph": "treadle.cli.graph:graph",
     "executions": "treadle.cli.executions:executions",
     "tasks": "treadle.cli.tasks:tasks",
+    "connections": "treadle.cli.connections:connections",
     "verify": "treadle.cli.verify:verify",
     "test": "treadle.cli.test:test",
 }

@@ -26,6 +26,7 @@ def check(
     script: Script,
     functions: Functions | None,
     machines: MachineFolder,
+    servers: Collection[str] | None,
     folder: str | None,
     standing: Collection[str] | None = None,
 ) -> None:
@@ -42,7 +43,7 @@ def check(
         resource = parse_resource(str(state.fields.get("Resource"))) if state.type == "Task" else None
         if resource is None or script.answers(state.name, resource):
             continue
-        for what, remedy in _missing(state, resource, functions, machines, folder):
+        for what, remedy in _missing(state, resource, functions, machines, servers, folder):
             findings.append(f"{source.place(state.path)}: the state '{state.name}' {what}: {remedy}.")
     if findings:
         raise Problem("\n".join(findings))
@@ -80,7 +81,12 @@ def _ahead(machine: Scope, standing: Collection[str]) -> set[str]:
 
 
 def _missing(
-    state: State, resource: Resource, functions: Functions | None, machines: MachineFolder, folder: str | None
+    state: State,
+    resource: Resource,
+    functions: Functions | None,
+    machines: MachineFolder,
+    servers: Collection[str] | None,
+    folder: str | None,
 ) -> Iterator[tuple[str, str]]:
     mocked = "or answer for it with --mock"
     match resource.kind, resource.service:
@@ -101,6 +107,18 @@ def _missing(
                 yield (
                     f"starts the state machine '{name}'",
                     f"put {name}.asl.json beside the definition, name its folder with --machines {mocked}",
+                )
+        case "http", _:
+            return
+        case "mcp", _:
+            server = _argument(state, "Server")
+            if servers is None:
+                yield "calls an MCP server", f"name the file of the servers with --mcp-servers {mocked}"
+            elif server and server not in servers:
+                known = ", ".join(sorted(servers)) or "none"
+                yield (
+                    f"calls the MCP server '{server}'",
+                    f"add it to the file of --mcp-servers ({known} there) {mocked}",
                 )
         case _:
             # The script knows the plain name as well as the ARN.

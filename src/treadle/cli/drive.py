@@ -66,6 +66,7 @@ def go_on_command(definition: str, name: str, url: str, setup: Setup) -> str:
         "--functions": setup.functions,
         "--mock": setup.mock,
         "--machines": setup.machines,
+        "--mcp-servers": setup.mcp_servers,
         "--seed": setup.seed,
         "--name": name,
     }

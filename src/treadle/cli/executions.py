@@ -214,10 +214,17 @@ async def _stop(url: str, execution: str, error: str | None, cause: str | None) 
 @options.as_json
 @options.store
 def redrive(
-    execution: str, functions: str | None, mock: str | None, machines: str | None, as_json: bool, url: str
+    execution: str,
+    functions: str | None,
+    mock: str | None,
+    machines: str | None,
+    mcp_servers: str | None,
+    as_json: bool,
+    url: str,
 ) -> int:
     """Let an execution that failed, timed out or was stopped go on where it ended, to its end."""
-    return run_async(_redrive(url, execution, Setup(functions, mock, machines), as_json))
+    setup = Setup(functions, mock, machines, mcp_servers=mcp_servers)
+    return run_async(_redrive(url, execution, setup, as_json))
 
 
 async def _redrive(url: str, execution: str, setup: Setup, as_json: bool) -> int:
@@ -258,6 +265,7 @@ def fork(
     functions: str | None,
     mock: str | None,
     machines: str | None,
+    mcp_servers: str | None,
     as_json: bool,
     url: str,
 ) -> int:
@@ -269,7 +277,8 @@ def fork(
     if assigned is not None and not isinstance(assigned[0], dict):
         raise Problem("--variables: an object is wanted, with a value for each variable.")
     changed = {name: each[0] for name, each in (("input", value), ("variables", assigned)) if each is not None}
-    return run_async(_fork(url, execution, state, event, changed, name, Setup(functions, mock, machines), as_json))
+    setup = Setup(functions, mock, machines, mcp_servers=mcp_servers)
+    return run_async(_fork(url, execution, state, event, changed, name, setup, as_json))
 
 
 async def _fork(

@@ -25,7 +25,7 @@ from treadle.testing.script import Fails, InTurn, Never, Returns, names_of, scri
 
 Given = Returns | Fails | Never
 
-KINDS: Final = ("lambda", "service", "aws-sdk", "http")
+KINDS: Final = ("lambda", "service", "aws-sdk", "http", "mcp")
 """What a Task can call. Activities have workers instead."""
 _SCHEDULED: Final = ("TaskScheduled", "LambdaFunctionScheduled", "ActivityScheduled")
 _WORKER: Final = "mock"

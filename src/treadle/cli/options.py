@@ -56,6 +56,11 @@ def world(command: Any) -> Any:
                 help="The folder with the state machines that nested executions start (<name>.asl.json or .yaml). "
                 "[default: the folder of the definition]",
             ),
+            click.option(
+                "--mcp-servers",
+                metavar="FILE",
+                help="The MCP servers whose tools Tasks may call (YAML or JSON with mcpServers).",
+            ),
         )
     ):
         command = option(command)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,10 @@ from treadle.cli.mock import Answers, Script, scripted
 from treadle.cli.problems import Problem
 from treadle.functions import Functions, InProcessFunctions, ProcessFunctions, discover
 from treadle.integrations.assembly import Parts, assembled
+from treadle.integrations.connections import Connections
+from treadle.integrations.event_bridge import AccountConnections
+from treadle.integrations.mcp_servers import McpServer, read_servers
+from treadle.integrations.sealing import Sealer
 from treadle.language.compile import compile_definition
 from treadle.machine.journal import Entry
 from treadle.runtime.clock import RealClock, VirtualClock
@@ -33,7 +37,7 @@ from treadle.runtime.engine import Engine
 from treadle.runtime.family import Family
 from treadle.runtime.ports import Clock, Commit, Store, Summary
 from treadle.scenarios.answers import read_answers
-from treadle.stores import MemoryStore, SqliteStore, open_store
+from treadle.stores import FILE_NAME, MemoryStore, SqliteStore, open_store
 
 DEFAULT_STORE: Final = ".treadle"
 _RECORD: Final = "run:"
@@ -50,6 +54,7 @@ class Setup:
     machines: str | None = None
     virtual: bool = False
     seed: str | None = None
+    mcp_servers: str | None = None
 
 
 # ---- stores ------------------------------------------------------------------------------------------------------
@@ -58,6 +63,20 @@ class Setup:
 def socket_path(store: SqliteStore) -> Path:
     """Where the process that holds a store listens."""
     return store.path.with_name(f"{store.path.name}.sock")
+
+
+def key_path(store: Store) -> Path | None:
+    """Where the key is that seals the secrets in a store: beside its folder, so that a copy of the folder lacks it."""
+    if not isinstance(store, SqliteStore):
+        return None
+    path = store.path.absolute()
+    kept = path.parent if path.name == FILE_NAME else path
+    return kept.with_name(f"{kept.name}.key")
+
+
+def connections_in(store: Store) -> Connections:
+    """The connections of a store; what is not there is looked for in the account that boto3 is pointed at."""
+    return Connections(store, Sealer(key_path(store)), elsewhere=AccountConnections())
 
 
 def existing_store(url: str) -> Store:
@@ -128,18 +147,21 @@ class World:
     script: Script
     functions: Functions | None
     machines: MachineFolder
+    mcp_servers: Mapping[str, McpServer] | None
 
 
 def world_of(setup: Setup, source: Source, standing: Collection[str] | None) -> World:
-    """What the options name, with everything in it that may be called. Raises Problem, InvalidFunctions.
+    """What the options name, with everything in it that may be called. Raises Problem, InvalidFunctions,
+    InvalidServers.
 
     `standing` has the states that an execution under way is in.
     """
     machines = MachineFolder(Path(setup.machines) if setup.machines else None, [source])
     script = Script(read_answers(setup.mock) if setup.mock else {})
     functions = _functions(setup)
-    check(source, script, functions, machines, setup.functions, standing)
-    return World(script, functions, machines)
+    servers = read_servers(Path(setup.mcp_servers)) if setup.mcp_servers is not None else None
+    check(source, script, functions, machines, servers, setup.functions, standing)
+    return World(script, functions, machines, servers)
 
 
 @asynccontextmanager
@@ -150,7 +172,13 @@ async def at_work(
     engine: Engine
     script = world.script
     async with AsyncExitStack() as stack:
-        parts = Parts(engine=lambda: engine, machines=world.machines, functions=world.functions)
+        parts = Parts(
+            engine=lambda: engine,
+            machines=world.machines,
+            functions=world.functions,
+            connections=connections_in(store),
+            mcp_servers=world.mcp_servers,
+        )
         table = await stack.enter_async_context(assembled(parts))
         answers = Answers(script, lambda: engine)
 

@@ -7,13 +7,18 @@ names up, and the hosts (`cli.session`, a server) that hold the table open besid
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from treadle.functions import Functions
+from treadle.integrations.connections import Connections
+from treadle.integrations.http import HttpIntegration
 from treadle.integrations.lambda_ import LambdaIntegration
 from treadle.integrations.lambda_endpoint import LambdaEndpoint
+from treadle.integrations.mcp import McpIntegration
+from treadle.integrations.mcp_servers import McpServer
+from treadle.integrations.mcp_sessions import Sessions
 from treadle.integrations.states import Machines, StatesIntegration
 from treadle.runtime.engine import Engine
 from treadle.runtime.ports import Integration
@@ -27,6 +32,8 @@ class Parts:
     machines: Machines
     functions: Functions | None = None
     lambda_endpoint: LambdaEndpoint | None = None
+    connections: Connections | None = None
+    mcp_servers: Mapping[str, McpServer] | None = None
 
 
 @asynccontextmanager
@@ -43,4 +50,10 @@ async def assembled(parts: Parts) -> AsyncGenerator[dict[str, Integration]]:
             stack.push_async_callback(parts.lambda_endpoint.close)
         if parts.functions is not None or parts.lambda_endpoint is not None:
             table["lambda"] = LambdaIntegration(parts.functions, parts.lambda_endpoint)
+        if parts.connections is not None:
+            table["http"] = http = HttpIntegration(parts.connections)
+            stack.push_async_callback(http.close)
+        if parts.mcp_servers is not None:
+            table["mcp"] = mcp = McpIntegration(Sessions(parts.mcp_servers))
+            stack.push_async_callback(mcp.close)
         yield table

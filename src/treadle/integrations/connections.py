@@ -191,7 +191,7 @@ class Connections:
     def __init__(
         self, store: Store, sealer: Sealer, *, elsewhere: Source | None = None, clock: Clock | None = None
     ) -> None:
-        self._store, self._sealer, self._elsewhere = store, sealer, elsewhere
+        self._store, self.sealer, self._elsewhere = store, sealer, elsewhere
         self._clock = clock or RealClock()
         self._tokens = Tokens(self._clock)
 
@@ -215,7 +215,7 @@ class Connections:
             before = await self._named(name) if arn is None else await self._store.document(KIND, arn)
             key = before.key if before else f"arn:aws:events:{account}:connection/{name}/{uuid.uuid4()}"
             kept = Connection(arn=key, parameters=parameters, description=description, changed_at=self._clock.now())
-            sealed = self._sealer.seal(msgspec.json.encode(kept), f"The connection {key}")
+            sealed = self.sealer.seal(msgspec.json.encode(kept), f"The connection {key}")
             revision = before.revision if before else 0
             try:
                 await self._store.put_documents([Document(kind=KIND, key=key, value=sealed, revision=revision)])
@@ -244,7 +244,7 @@ class Connections:
         count = 0
         async for document in self._every():
             place = f"The connection {document.key}"
-            sealed = self._sealer.seal(self._sealer.open(document.value or b"", place), place)
+            sealed = self.sealer.seal(self.sealer.open(document.value or b"", place), place)
             await self._store.put_documents([msgspec.structs.replace(document, value=sealed)])
             count += 1
         return count
@@ -278,7 +278,7 @@ class Connections:
             raise unavailable("AccessDenied", str(error)) from None
 
     def _opened(self, document: Document) -> Connection:
-        plain = self._sealer.open(document.value or b"", f"The connection {document.key}")
+        plain = self.sealer.open(document.value or b"", f"The connection {document.key}")
         return msgspec.json.decode(plain, type=Connection)
 
     async def _found(self, named: str) -> Document:

@@ -11,6 +11,7 @@ import importlib
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any, Final
 
 import msgspec
@@ -55,11 +56,13 @@ class AccountConnections:
 
         region = arn.split(":")[3]
         try:
-            described = self._client("events", region).describe_connection(Name=name_of(arn))
+            with closing(self._client("events", region)) as events:
+                described = events.describe_connection(Name=name_of(arn))
             if described.get("ConnectionArn") != arn:
                 raise unavailable("ResourceNotFound", f"Connection '{arn}' does not exist.")
             _expect_usable(described)
-            secret = self._client("secretsmanager", region).get_secret_value(SecretId=described["SecretArn"])
+            with closing(self._client("secretsmanager", region)) as secrets:
+                secret = secrets.get_secret_value(SecretId=described["SecretArn"])
         except ClientError as error:
             told: Mapping[str, Any] = error.response.get("Error", {})
             reason = _REASONS.get(str(told.get("Code")), "InternalError")

@@ -71,7 +71,8 @@ class HttpClient:
         import aiohttp
         from yarl import URL
 
-        self._check(request.url)
+        if fault := address_fault(request.url, self._plain):
+            raise unusable(fault)
         try:
             url = URL(request.url).extend_query(request.query)
             async with self._open().request(
@@ -108,20 +109,21 @@ class HttpClient:
             )
         return self._session
 
-    def _check(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            host = parts = None
-        if not host or parts is None or parts.scheme not in ("https", "http"):
-            raise unusable("The address must be a URL that begins with https://")
-        if parts.username is not None or parts.password is not None:
-            raise unusable("The address must not hold a user or a password: put them into a connection")
-        if parts.scheme == "http" and not self._plain and not _is_here(host):
-            raise unusable(
-                f"The address must begin with https://: plain HTTP is for this machine alone, not for {host}"
-            )
+
+def address_fault(url: str, plain: bool) -> str:
+    """Why nothing may be sent to a URL, "" where it may. `plain` allows http:// to other machines than this one."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "The address is not a URL"
+    if not host or parts.scheme not in ("https", "http"):
+        return "The address must be a URL that begins with https://"
+    if parts.username is not None or parts.password is not None:
+        return "The address must not hold a user or a password"
+    if parts.scheme == "http" and not plain and not _is_here(host):
+        return f"The address must begin with https://: plain HTTP is for this machine alone, not for {host}"
+    return ""
 
 
 def _is_here(host: str) -> bool:

@@ -63,7 +63,7 @@ class Sealer:
             raise SealingError(f"{place} was sealed with another key: restore it in {self._where()}, or put it again.")
         try:
             return _cipher(key).decrypt(rest[:_NONCE], rest[_NONCE:], _bound(place))
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise SealingError(f"{place} was changed after it had been sealed: put it again.") from None
 
     def rotate(self) -> None:

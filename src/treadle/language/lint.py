@@ -43,6 +43,7 @@ RULES: Final[tuple[Rule, ...]] = (
     tasks.open_ended,
     tasks.late_heartbeats,
     tasks.missing_tokens,
+    tasks.not_on_aws,
     maps.wide_maps,
     errors.impossible,
     errors.dropped_input,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, get_args
 
-Kind = Literal["lambda", "activity", "service", "aws-sdk", "http", "unknown"]
+Kind = Literal["lambda", "activity", "service", "aws-sdk", "http", "mcp", "unknown"]
 """What serves a resource; "unknown" is an ARN of an integration that Step Functions does not have."""
 
 Pattern = Literal["request-response", "sync", "sync:2", "waitForTaskToken"]
@@ -128,6 +128,9 @@ OPTIMISED: Final[Mapping[str, Mapping[str, frozenset[Pattern]]]] = {
     "states": {"startExecution": _EVERY},
 }
 
+# Tools of MCP servers, which AWS does not have.
+MCP_ACTIONS: Final = frozenset(("callTool", "listTools"))
+
 # Not for Task states: what ItemReader and ResultWriter of a distributed Map may name.
 READERS: Final = frozenset(("s3:getObject", "s3:listObjectsV2"))
 WRITERS: Final = frozenset(("s3:putObject",))
@@ -183,4 +186,6 @@ def _kind(service: str, action: str, pattern: Pattern, is_sdk: bool) -> Kind:
         return "aws-sdk" if pattern in _TOKEN and action[0].islower() else "unknown"
     if (service, action, pattern) == ("http", "invoke", "request-response"):
         return "http"
+    if service == "mcp" and action in MCP_ACTIONS and pattern == "request-response":
+        return "mcp"
     return "service" if pattern in OPTIMISED.get(service, {}).get(action, frozenset()) else "unknown"

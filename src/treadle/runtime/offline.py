@@ -19,7 +19,7 @@ from treadle.runtime.engine import Engine
 from treadle.runtime.family import Family
 from treadle.runtime.ports import Call, Redelivery, Store, WaitRow
 
-_KINDS: Final = ("lambda", "activity", "service", "aws-sdk", "http")
+_KINDS: Final = ("lambda", "activity", "service", "aws-sdk", "http", "mcp")
 
 
 class OfflineControl(Control):

@@ -10,7 +10,7 @@ from treadle.runtime.ports import Store
 from treadle.stores.memory import MemoryStore
 from treadle.stores.sqlite import SqliteStore
 
-__all__ = ["MemoryStore", "SqliteStore", "open_store"]
+__all__ = ["FILE_NAME", "MemoryStore", "SqliteStore", "open_store"]
 
 FILE_NAME = "treadle.db"
 """The name of the store's file in a folder that is given alone."""

@@ -160,6 +160,15 @@ def missing_tokens(machine: Scope) -> Findings:
             yield warning("TASK_TOKEN_NOT_PASSED", message, state.path, f"Put `{token}` into {arguments}.")
 
 
+def not_on_aws(machine: Scope) -> Findings:
+    """Resources that treadle has and AWS has not."""
+    for state, resource in _tasks(machine):
+        if resource.kind == "mcp":
+            message = f"AWS Step Functions has no {resource.service}:{resource.action}: it refuses this definition"
+            remedy = "Call the tool from a Lambda function if the definition is to be deployed to AWS."
+            yield warning("NOT_ON_AWS", message, (*state.path, "Resource"), remedy)
+
+
 def _hands_out(slot: Slot) -> bool:
     read = reading(slot)
     if slot.language == "JSONata":
