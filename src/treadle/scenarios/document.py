@@ -96,7 +96,7 @@ def finding(path: str, diagnostic: Diagnostic) -> str:
 def instead(name: str, known: Collection[str]) -> str:
     """What may have been meant, else what there is."""
     close = difflib.get_close_matches(name, known, 1, 0.6)
-    return f": did you mean '{close[0]}'?" if close else f": known are {listed(known)}"
+    return f" (did you mean '{close[0]}'?)" if close else f" (known are {listed(known)})"
 
 
 def listed(names: Collection[str]) -> str:

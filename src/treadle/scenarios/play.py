@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from treadle.language.plan import TaskPlan
@@ -16,8 +17,8 @@ from treadle.language.scope import Json
 from treadle.language.values import is_array, is_object, same
 from treadle.machine.limits import Limits
 from treadle.scenarios.scenario import Expectation, Machine, Scenario
-from treadle.testing.script import names_of, script_of
-from treadle.testing.world import START, Run, World
+from treadle.testing.script import Answer, names_of, script_of
+from treadle.testing.world import Run, World
 
 _SHOWN: Final = 400
 
@@ -50,10 +51,15 @@ class Outcome:
         return not self.differences
 
 
-def play(scenario: Scenario, limits: Limits | None = None) -> Outcome:
-    """Run a scenario to its end, or until nothing more can happen, and compare."""
-    start = START if scenario.start is None else scenario.start
-    world = World(script_of(scenario.answers), seed=scenario.seed, start=start, limits=limits)
+def play(
+    scenario: Scenario, limits: Limits | None = None, tasks: Mapping[str, Answer] = MappingProxyType({})
+) -> Outcome:
+    """Run a scenario to its end, or until nothing more can happen, and compare.
+
+    `tasks` answers beside what the scenario has, with anything that `treadle.testing.World` takes.
+    """
+    answers = {**script_of(scenario.answers), **tasks}
+    world = World(answers, seed=scenario.seed, limits=limits)
     run = world.start(scenario.machine.plan, scenario.input)
     world.run()
     return Outcome(scenario, run, tuple(_differences(scenario, world, run)))

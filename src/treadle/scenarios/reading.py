@@ -80,6 +80,14 @@ def read_scenarios(path: str | Path) -> list[Scenario]:
     return scenarios
 
 
+def scenario_of(path: str, written: dict[str, Json]) -> Scenario:
+    """A scenario that a program wrote, with `definition`; `path` is where relative paths start from. ScenarioError."""
+    shared = {"definition": written["definition"]}
+    own = {name: each for name, each in written.items() if name != "definition"}
+    document = document_of(path, json.dumps({**shared, "scenarios": [own]}))
+    return next(_Reader(document).scenarios())
+
+
 def read_machine(path: str | Path, type: WorkflowType = "STANDARD") -> Machine:
     """The definition in a file. Raises ScenarioError with a line for each finding."""
     return machine_of(str(path), read_text(path), machine_name(path), type)

@@ -82,4 +82,3 @@ class Scenario:
     expect: Expectation
     place: str = ""
     seed: int = 0
-    start: float | None = None

@@ -104,11 +104,13 @@ def _said(visit: Visit) -> Iterator[str]:
 
 def report(outcome: Outcome) -> list[str]:
     """Why a scenario failed: its differences, then the way of its run with the first one marked."""
-    run = outcome.run
-    marked = first_place(outcome.differences)
-    lines = [str(each) for each in outcome.differences]
+    return [*map(str, outcome.differences), "", *way(outcome.run, first_place(outcome.differences))]
+
+
+def way(run: Run, marked: int | None = None) -> list[str]:
+    """The lines of a run, its end and its output."""
     ended = ": ".join(each for each in (run.error, run.cause) if each)
-    lines += ["", *tree(run, marked), f"  {run.seconds:9.1f}s  {run.status}{f' {ended}' if ended else ''}"]
+    lines = [*tree(run, marked), f"  {run.seconds:9.1f}s  {run.status}{f' {ended}' if ended else ''}"]
     if run.status == "SUCCEEDED":
         text = json.dumps(run.output, ensure_ascii=False)
         lines.append(f"  output {text if len(text) <= 1000 else text[:999] + '…'}")
