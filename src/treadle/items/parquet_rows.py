@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -20,9 +20,6 @@ from treadle.items.blocks import PAGE, Block
 from treadle.items.objects import Fault, Object
 from treadle.items.pieces import ITEM_LIMIT
 from treadle.language.scope import Json
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 MIB: Final = 1024 * 1024
 ROW_GROUP_LIMIT: Final = 256 * MIB
@@ -106,7 +103,7 @@ class _Seekable(io.RawIOBase):
         self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._object.size}[whence]
         return self._at
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         length = max(min(len(view), self._object.size - self._at), 0)
         if length:
