@@ -26,7 +26,7 @@ from treadle.language.scope import Json
 from treadle.machine.execution import recover
 from treadle.machine.journal import json_text
 from treadle.runtime.engine import Engine, Result, execution_arn
-from treadle.runtime.express import LONGEST_SECONDS
+from treadle.runtime.machines import LONGEST_EXPRESS
 from treadle.runtime.ports import Store, Summary
 from treadle.stores import open_store
 
@@ -122,7 +122,7 @@ async def _run(task: Drive, name: str, value: Json | None) -> int:
 
 
 async def _start(task: Drive, store: Store, name: str, value: Json) -> int:
-    longest = None if task.source.machine.type == "STANDARD" else LONGEST_SECONDS
+    longest = None if task.source.machine.type == "STANDARD" else LONGEST_EXPRESS
 
     async def begin(engine: Engine) -> None:
         if task.url != MEMORY:

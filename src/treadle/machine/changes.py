@@ -319,6 +319,13 @@ def _map_run_started(execution: Execution, frame: Frame, entry: Entry) -> None:
     execution.open(frame, frame.run)
 
 
+def _map_run_failed(execution: Execution, frame: Frame, entry: Entry) -> None:
+    _failed(execution, frame, entry)
+    # AWS 'Redrive Map Runs': after these a redrive starts a new map run.
+    if entry.details.get("error") in ("States.DataLimitExceeded", "States.Runtime"):
+        frame.run = None
+
+
 def _map_run_aborted(execution: Execution, frame: Frame, entry: Entry) -> None:
     execution.settle(frame)
 
@@ -361,6 +368,6 @@ CHANGES: Final[dict[str, _Change]] = {
     **dict.fromkeys(("ParallelStateFailed", "MapStateFailed"), _state_failed),
     **dict.fromkeys(("MapRunStarted", "MapRunRedriven"), _map_run_started),
     "MapRunSucceeded": _map_run_succeeded,
-    "MapRunFailed": _failed,
+    "MapRunFailed": _map_run_failed,
     "MapRunAborted": _map_run_aborted,
 }

@@ -20,12 +20,16 @@ RunStatus: TypeAlias = Literal["RUNNING", "SUCCEEDED", "FAILED", "ABORTED"]
 
 
 class RunRequested(msgspec.Struct, frozen=True, kw_only=True):
-    """The parent started the run. `items` is None where a reader gives them; `keys` for an object's members."""
+    """The parent started the run. `items` is None where a reader gives them; `keys` for an object's members.
+
+    `redrives` is above 0 where the parent was redriven before the run could begin.
+    """
 
     settings: dict[str, Json]
     items: list[Json] | None = None
     keys: list[str] | None = None
     source: str = "STATE_DATA"
+    redrives: int = 0
 
 
 class ItemsRead(msgspec.Struct, frozen=True):

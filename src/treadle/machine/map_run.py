@@ -110,7 +110,7 @@ class MapRun:
         commands: list[RunCommand] = [*self.opened.values(), *(Cancel(wait) for wait in self.closed)]
         if self.journal and self.close is not None:
             commands.append(self.close)
-        self.opened, self.closed = {}, []
+        self.known()
         return self.journal, commands
 
     def waits(self) -> dict[int, StartChild | ReadItems | WriteResults]:
@@ -121,6 +121,10 @@ class MapRun:
         if self.effect is not None:
             waits[self.effect.wait] = self.effect
         return waits
+
+    def known(self) -> None:
+        """The host knows the waits that are open."""
+        self.opened, self.closed = {}, []
 
     def begun(self, index: int) -> None:
         """A child's own journal has its input now: it need not be kept here. Changes nothing else."""
@@ -299,7 +303,7 @@ class MapRun:
         note: dict[str, Any] = entry.note
         match entry.type:
             case "RunStarted":
-                self.status = "RUNNING"
+                self.status, self.redrives = "RUNNING", note["redrives"]
                 self.settings, self.keys = note["settings"], note["keys"]
                 self.more = note["items"] is None
                 self._add(note["items"] or [], note["source"])
@@ -431,5 +435,5 @@ def recover_run(plan: MapPlan, journal: Iterable[Entry]) -> MapRun:
     run = MapRun(plan)
     for entry in journal:
         run.apply(entry)
-    run.opened, run.closed = {}, []
+    run.known()
     return run

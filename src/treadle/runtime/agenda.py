@@ -40,19 +40,19 @@ class Agenda:
         self._changed = asyncio.Event()
         self._touched: set[tuple[str, int]] | None = None  # waits that have changed while the store is being read
 
-    def add(self, row: WaitRow) -> None:
-        """A wait was opened, or opened again with other moments."""
+    def add(self, row: WaitRow, held: bool = False) -> None:
+        """A wait was opened, or opened again with other moments. What is `held` will not be found in the store."""
         self._touch(row.arn, row.wait)
-        self._note(row)
+        self._note(row, math.inf if held else self._horizon)
 
     def _touch(self, arn: str, wait: int) -> None:
         if self._touched is not None:
             self._touched.add((arn, wait))
 
-    def _note(self, row: WaitRow) -> None:
+    def _note(self, row: WaitRow, horizon: float) -> None:
         timer = row.kind == "timer"
-        self._set(row.arn, row.wait, "due" if timer else "timeout", row.due)
-        self._set(row.arn, row.wait, "heartbeat", row.heartbeat_due)
+        self._set(row.arn, row.wait, "due" if timer else "timeout", row.due, horizon)
+        self._set(row.arn, row.wait, "heartbeat", row.heartbeat_due, horizon)
 
     def drop(self, arn: str, wait: int) -> None:
         """A wait was closed. Its places in the heap are passed over when they come up."""
@@ -63,7 +63,7 @@ class Agenda:
     def move_heartbeat(self, arn: str, wait: int, due: float) -> None:
         """A heartbeat arrived."""
         self._touch(arn, wait)
-        self._set(arn, wait, "heartbeat", due)
+        self._set(arn, wait, "heartbeat", due, self._horizon)
 
     async def run(self) -> None:
         """Deliver what is due, for ever."""
@@ -79,9 +79,9 @@ class Agenda:
             until = min(self._heap[0][0], self._beyond) if self._heap else self._beyond
             await event_or_moment(self._clock, self._changed, until)
 
-    def _set(self, arn: str, wait: int, reason: Reason, moment: float | None) -> None:
+    def _set(self, arn: str, wait: int, reason: Reason, moment: float | None, horizon: float) -> None:
         key = (arn, wait, reason)
-        if moment is None or moment > self._horizon:
+        if moment is None or moment > horizon:
             self._current.pop(key, None)
             if moment is not None and moment < self._beyond:
                 self._beyond = moment
@@ -102,7 +102,7 @@ class Agenda:
                 while rows := await self._store.due(horizon, _PAGE, after):
                     for row in rows:
                         if (row.arn, row.wait) not in touched:
-                            self._note(row)
+                            self._note(row, horizon)
                     after = _place(rows[-1])
                 for row in await self._store.due(math.inf, 1, after):
                     self._beyond = min(self._beyond, _place(row)[0])

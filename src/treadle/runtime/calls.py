@@ -22,14 +22,13 @@ from treadle.errors import StatesError
 from treadle.language.resources import Resource, parse_resource
 from treadle.language.scope import Json
 from treadle.machine.commands import RunTask, StartMapRun, StartTimer, Wait
-from treadle.machine.events import Event, JobAccepted, MapRunClosed, TaskErred, TaskReturned
+from treadle.machine.events import Event, JobAccepted, TaskErred, TaskReturned
 from treadle.machine.journal import json_text
 from treadle.runtime.ports import LOST, Call, Clock, Integration, WaitKind, WaitRow
 
 log = logging.getLogger("treadle.runtime")
 
 _JOBS: Final = ("sync", "sync:2")
-_NO_MAP_RUNS: Final = ("States.Runtime", "Distributed Map runs are not available in this engine.")
 
 
 @dataclass(slots=True)
@@ -90,8 +89,6 @@ class Calls:
 
     async def _event(self, row: WaitRow, again: bool) -> Event:
         command = row.command
-        if isinstance(command, StartMapRun):
-            return MapRunClosed(row.wait, None, *_NO_MAP_RUNS)
         assert isinstance(command, RunTask)
         try:
             return await self._outcome(row, command, again)

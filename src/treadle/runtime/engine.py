@@ -48,7 +48,10 @@ from treadle.machine.limits import Limits
 from treadle.runtime.agenda import Agenda
 from treadle.runtime.calls import Calls, kind_of
 from treadle.runtime.clock import RealClock, event_or_moment
+from treadle.runtime.fleeting import Fleeting
+from treadle.runtime.fork import copied
 from treadle.runtime.live import Live, closing
+from treadle.runtime.live_run import Household
 from treadle.runtime.lives import Lives, no_execution
 from treadle.runtime.machines import Plans, StateMachine
 from treadle.runtime.map_runs import MapRuns
@@ -100,19 +103,19 @@ class Engine:
         limits: Limits | None = None,
         seed: str | None = None,
     ) -> None:
-        self.store = store
+        self._fleeting = Fleeting(store)
+        self.store = self._fleeting.view
         self.integrations = integrations
         self.clock: Clock = clock or RealClock()
         self.limits = limits or Limits()
-        self.reader, self.writer = reader, writer
-        self.map_runs = MapRuns(store, self.clock)
         self._given_seed = seed
         self.seed = ""
-        self._plans = Plans(store)
+        self._plans = Plans(self.store)
         self._tokens = Tokens(b"")
         self._lives = Lives(self, self._plans)
-        self._agenda = Agenda(store, self.clock, self._lives.deliver)
+        self._agenda = Agenda(self.store, self.clock, self._lives.deliver)
         self._calls = Calls(self.clock, integrations, self._lives.deliver, self._run)
+        self.map_runs = MapRuns(Household(self, self._lives, self._plans, self._fleeting, reader, writer, self._run))
         self._closings: defaultdict[str, list[asyncio.Future[Summary]]] = defaultdict(list)
         self._takers = Takers()
         self._taken: set[tuple[str, int]] = set()
@@ -157,7 +160,10 @@ class Engine:
         after: tuple[str, int] | None = None
         while rows := await self.store.open_calls(after):
             for row in rows:
-                self._calls.start(row, again=True)
+                if row.kind == "map_run":
+                    self.map_runs.wanted(row)
+                else:
+                    self._calls.start(row, again=True)
             after = rows[-1].arn, rows[-1].wait
 
     # ---- executions --------------------------------------------------------------------------------------------
@@ -233,6 +239,8 @@ class Engine:
     async def redrive(self, arn: str) -> float:
         """Let a failed, stopped or timed out execution go on where it ended; gives the time. AWS 'RedriveExecution'."""
         live = await self._lives.get(arn)
+        if live.summary.map_run_arn is not None:
+            raise ApiError("ExecutionNotRedrivable", "Execution is redriven with its Map Run only")
         if live.summary.status in ("RUNNING", "SUCCEEDED"):
             raise ApiError("ExecutionNotRedrivable", f"Execution is {live.summary.status} and cannot be redriven")
         if self.limits.history_events is not None and live.execution.events >= self.limits.history_events - 1:
@@ -257,16 +265,11 @@ class Engine:
         is done again in the copy. `input` and `variables` replace what the state got.
         """
         source, journal = await self.summary(arn), await self.journal(arn)
-        at = next((i for i, entry in enumerate(journal) if entry.id == event_id), None)
-        if at is None or not journal[at].type.endswith("StateEntered"):
-            raise ApiError(
-                "ValidationException", f"Event {event_id} of {arn} does not enter a state: choose one that does."
-            )
-        with self.clock.busy():
-            plan = await self._plans.get(source.definition)
         name = name or f"{source.name[:60]}-fork-{secrets.token_hex(4)}"
         copy = execution_arn(source.machine_arn, name)
-        prefix = [_renamed(entry, copy, name) for entry in journal[:at]]
+        prefix, frame = copied(journal, event_id, copy, name)
+        with self.clock.busy():
+            plan = await self._plans.get(source.definition)
         execution = recover(plan, prefix)
         summary = msgspec.structs.replace(
             source,
@@ -282,7 +285,7 @@ class Engine:
         live = Live(self, summary, plan, execution, prefix[-1].at)
         live.inherited = prefix
         try:
-            await self._lives.begin(live, ForkRequested(journal[at].frame, input, variables))
+            await self._lives.begin(live, ForkRequested(frame, input, variables))
         except Conflict:
             raise _exists(copy) from None
         return Started(copy, execution.started_at)
@@ -427,20 +430,25 @@ class Engine:
 
     def opened(self, row: WaitRow) -> None:
         """A wait stands in the store: do what it needs."""
-        self._agenda.add(row)
+        self._agenda.add(row, held=self._fleeting.holds(row.arn))
         if row.kind == "activity":
             assert row.topic is not None
             self._takers.call(row.topic)
-        elif row.kind in ("call", "poll", "map_run"):
+        elif row.kind == "map_run":
+            self.map_runs.wanted(row)
+        elif row.kind in ("call", "poll"):
             self._calls.start(row)
 
     def dropped(self, arn: str, wait: int) -> None:
         """A wait is gone: nobody wants to know any more what its call brings, and its job may stop."""
         self._agenda.drop(arn, wait)
         self._calls.drop(arn, wait)
+        self.map_runs.unwanted(arn, wait)
 
     def closed(self, summary: Summary) -> None:
         """The execution has ended: tell who waits for it."""
+        if summary.map_run_arn is not None:
+            self.map_runs.child_closed(summary)
         for waiting in self._closings.get(summary.arn, ()):
             if not waiting.done():
                 waiting.set_result(summary)
@@ -485,11 +493,3 @@ def _written(value: Json, code: str, what: str) -> str:
 
 def _exists(arn: str) -> ApiError:
     return ApiError("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
-
-
-def _renamed(entry: Entry, arn: str, name: str) -> Entry:
-    """The entry in the journal of a copy that has a name of its own."""
-    if entry.type != "ExecutionStarted":
-        return entry
-    identity = {**entry.note["identity"], "arn": arn, "name": name}
-    return msgspec.structs.replace(entry, note={**entry.note, "identity": identity})

@@ -11,18 +11,14 @@ import logging
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
 
 from treadle.errors import TreadleError
 from treadle.language.scope import Json
 from treadle.machine.journal import Entry
 from treadle.runtime.engine import Engine, Result, Started
-from treadle.runtime.machines import StateMachine
+from treadle.runtime.machines import LONGEST_EXPRESS, StateMachine
 
 log = logging.getLogger("treadle.runtime")
-
-LONGEST_SECONDS: Final = 300.0
-"""AWS quota: how long an Express execution may take."""
 
 
 class Express:
@@ -55,7 +51,7 @@ class Express:
         arn = f"{machine.arn.replace(':stateMachine:', ':express:', 1)}:{name}:{uuid.uuid4()}"
         try:
             return await self._engine.start(
-                machine, input, name, arn=arn, counts_redrives=counts_redrives, longest=LONGEST_SECONDS
+                machine, input, name, arn=arn, counts_redrives=counts_redrives, longest=LONGEST_EXPRESS
             )
         except asyncio.CancelledError:
             self._engine.spawn(self._go_on(arn))

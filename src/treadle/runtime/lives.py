@@ -109,7 +109,8 @@ class Lives:
         """Until the fate of the first commit is known, nobody may read the execution."""
         await asyncio.wait((answer,))
         await live.at_rest.wait()
-        if live.summary.length:
+        # Nobody asks after a child of a map run that has ended; there may be a hundred thousand.
+        if live.summary.length and (live.summary.member is None or live.summary.status == "RUNNING"):
             self._hold(live)
 
     async def _read(self, arn: str) -> None:
@@ -119,7 +120,7 @@ class Lives:
                 journal = await self._host.store.journal(arn)
             except NotFound:
                 raise no_execution(arn) from None
-            plan = await self._plans.get(summary.definition)
+            plan = await self._plans.of(summary)
             live = Live(self._host, summary, plan, recover(plan, journal), journal[-1].at)
             self._hold(live)
             live.carry_on()

@@ -9,9 +9,11 @@ from typing import Final, Literal
 
 from treadle.language.compile import compile_definition, plan_of
 from treadle.language.definition import parse
-from treadle.language.plan import Plan
-from treadle.runtime.ports import Store
+from treadle.language.plan import MapPlan, Plan
+from treadle.runtime.ports import Member, Store, Summary
 
+LONGEST_EXPRESS: Final = 300.0
+"""AWS quota: the seconds that an Express execution may take."""
 _PLANS: Final = 256
 
 
@@ -60,8 +62,20 @@ class Plans:
             self._remember(digest, plan)
         return plan
 
+    async def of(self, summary: Summary) -> Plan:
+        """The plan of an execution: the whole definition, or the processor of a Map that it is a child of."""
+        plan = await self.get(summary.definition)
+        return plan if summary.member is None else processor_of(plan, summary.member)
+
     def _remember(self, digest: str, plan: Plan) -> None:
         self._plans[digest] = plan
         self._plans.move_to_end(digest)
         if len(self._plans) > _PLANS:
             self._plans.popitem(last=False)
+
+
+def processor_of(plan: Plan, member: Member) -> Plan:
+    """What the children of a map run are executions of."""
+    state = plan.state(member.state)
+    assert isinstance(state, MapPlan), "map runs are of Maps"
+    return state.processor

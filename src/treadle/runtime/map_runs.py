@@ -1,15 +1,17 @@
-"""Map runs as they are seen from outside: listed, described, updated. AWS 'ListMapRuns', 'DescribeMapRun'.
+"""The map runs of an engine: which ones this process works on, and how they are seen from outside.
 
-A map run is kept in the store under its own ARN, with a summary and a journal like those of an execution. Neighbours:
-machine/map_run.py, which decides; engine.py.
+A map run is kept in the store under its own ARN, with a summary and a journal like those of an execution. Must never
+decide anything about one. Neighbours: live_run.py, one of them at work; engine.py, which tells what executions want.
 """
 
 from __future__ import annotations
 
 from treadle.errors import ApiError, NotFound
-from treadle.machine.commands import Status
+from treadle.machine.commands import StartMapRun, Status
+from treadle.machine.map_events import RunUpdated
+from treadle.runtime.live_run import Household, LiveRun
 from treadle.runtime.lives import no_execution
-from treadle.runtime.ports import Clock, Page, Store, Summary
+from treadle.runtime.ports import Page, Summary, WaitRow
 
 
 class MapRuns:
@@ -21,8 +23,46 @@ class MapRuns:
     and `Summary.member.items` the number of its items.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, household: Household) -> None:
+        self._household = household
+        self._store, self._clock = household.host.store, household.host.clock
+        self._live: dict[str, LiveRun] = {}
+        self._wanted: dict[tuple[str, int], WaitRow] = {}
+
+    # ---- what executions want (told by the engine) ---------------------------------------------------------------
+
+    def wanted(self, row: WaitRow) -> None:
+        """A wait for a map run stands in the store, or the row that says that a map run is under way.
+
+        After a restart the former has to come first: a run whose execution does not wait for it is stopped.
+        """
+        command = row.command
+        assert isinstance(command, StartMapRun)
+        run = self._live.get(command.arn)
+        if run is None:
+            run = self._live[command.arn] = LiveRun(self._household, command.arn, self._leave)
+            self._household.run(run.live())
+        if row.arn != command.arn:
+            self._wanted[row.arn, row.wait] = row
+            run.want(row)
+
+    def unwanted(self, arn: str, wait: int) -> None:
+        """An execution does not wait any more."""
+        row = self._wanted.pop((arn, wait), None)
+        if row is not None and isinstance(row.command, StartMapRun) and row.command.arn in self._live:
+            self._live[row.command.arn].unwant(row)
+
+    def child_closed(self, summary: Summary) -> None:
+        """An execution that is a child of a map run has ended."""
+        member = summary.member
+        assert member is not None and member.child is not None
+        if (run := self._live.get(member.run)) is not None:
+            run.child_closed(member.child, summary.status)
+
+    def _leave(self, arn: str) -> None:
+        del self._live[arn]
+
+    # ---- as seen from outside ------------------------------------------------------------------------------------
 
     async def list(self, execution_arn: str) -> list[Summary]:
         """The map runs that an execution has started, the last one first. Raises ApiError ExecutionDoesNotExist."""
@@ -69,7 +109,11 @@ class MapRuns:
         ResourceNotFound, ValidationException where the run has ended.
         """
         summary = await self.describe(arn)
-        if summary.status != "RUNNING":
+        event = RunUpdated(
+            concurrency=concurrency, tolerated_count=tolerated_count, tolerated_percentage=tolerated_percentage
+        )
+        run = self._live.get(arn) if summary.status == "RUNNING" else None
+        if run is None or not await run.ask(event):
             raise ApiError("ValidationException", "Map Run cannot be updated after it has completed.")
 
     async def _find(self, arn: str) -> Summary | None:

@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 
 from treadle.errors import StoreError
 from treadle.language.compile import compile_definition
+from treadle.language.plan import MapPlan, Plan
 from treadle.machine.execution import recover
+from treadle.machine.map_run import recover_run
 from treadle.runtime.clock import VirtualClock
 from treadle.runtime.engine import Engine
-from treadle.runtime.machines import StateMachine
+from treadle.runtime.machines import StateMachine, processor_of
 from treadle.runtime.ports import Call, Commit, Redelivery, Store, Summary, WaitRow
 from treadle.stores import MemoryStore
 from treadle.testing.checker import check_journal
@@ -162,13 +164,33 @@ async def check_books(store: Store) -> None:
 
 async def check_execution(store: Store, summary: Summary) -> None:
     """The books of one execution, in which nothing is happening."""
-    plan = compile_definition(await store.definition(summary.definition))
+    whole = compile_definition(await store.definition(summary.definition))
     journal = await store.journal(summary.arn)
+    if summary.is_map_run:
+        await check_map_run(store, summary, whole)
+        return
+    plan = whole if summary.member is None else processor_of(whole, summary.member)
     check_journal(journal, plan)
     execution = recover(plan, journal)
     assert {row.wait: row.command for row in await store.waits(summary.arn)} == execution.waits()
     assert (summary.length, summary.status) == (len(journal), execution.status)
     assert (summary.stopped_at is None) == (summary.status == "RUNNING")
+
+
+async def check_map_run(store: Store, summary: Summary, plan: Plan) -> None:
+    """The books of one map run that is over: its children are as it says."""
+    assert summary.member is not None
+    state = plan.state(summary.member.state)
+    assert isinstance(state, MapPlan)
+    run = recover_run(state, await store.journal(summary.arn))
+    assert (summary.status, summary.progress, summary.redrives) == (run.status, run.progress(), run.redrives)
+    assert await store.waits(summary.arn) == []
+    children = (await store.children(summary.arn, limit=10**6)).executions
+    assert summary.progress is not None
+    counts = summary.progress.children
+    for status, count in (("SUCCEEDED", counts.succeeded), ("FAILED", counts.failed), ("TIMED_OUT", counts.timed_out)):
+        assert sum(each.status == status for each in children) == count
+    assert not any(each.status == "RUNNING" for each in children)
 
 
 def types(journal: list[Any]) -> list[str]:
