@@ -1,6 +1,6 @@
 """How fast treadle is, beside its peers, in one table of one run.
 
-    python benchmarks/run.py [--json] [--only machine|durable|peers ...]
+    python benchmarks/run.py [--json] [--only machine|durable|map-runs|peers ...]
 
 A transition is one state entered. Figures of different machines do not compare; the rows of one run do.
 """
@@ -13,10 +13,11 @@ import sys
 
 import durable
 import machine
+import map_runs
 import peers
 from figures import Figure
 
-PARTS = {"machine": machine.figures, "durable": durable.figures, "peers": peers.figures}
+PARTS = {"machine": machine.figures, "durable": durable.figures, "map-runs": map_runs.figures, "peers": peers.figures}
 
 
 def main() -> int:

@@ -77,6 +77,19 @@ DEFINITIONS = {
         },
         After=function("steady"),
     ),
+    "spreading": scope(
+        Spread={
+            "Type": "Map",
+            "ItemsPath": "$.items",
+            "Label": "each",
+            "MaxConcurrency": 4,
+            "ItemProcessor": {
+                **scope(Plain={"Type": "Pass"}, Call=function("steady"), Shaky=function("flaky", Retry=[AGAIN])),
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+            },
+        },
+        After=function("steady"),
+    ),
     "asking": scope(
         Ask={"Type": "Task", "Resource": CALLBACK, "Parameters": {"MessageBody.$": "$$.Task.Token", "QueueUrl": "q"}},
         Answered=function("steady"),

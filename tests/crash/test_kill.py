@@ -32,7 +32,9 @@ from treadle.language.plan import Plan
 from treadle.machine.commands import RunTask
 from treadle.machine.execution import Execution
 from treadle.machine.journal import Entry
+from treadle.machine.map_events import Counts
 from treadle.runtime.engine import execution_arn
+from treadle.runtime.machines import processor_of
 from treadle.runtime.ports import Summary
 from treadle.stores import SqliteStore
 from treadle.testing.checker import check_journal
@@ -47,10 +49,13 @@ STARTS_PER_LIFE = 4
 PATIENCE = 60.0
 """How long everything may take to end when nobody is killed any more."""
 
-INPUTS: dict[str, Any] = {name: {"n": 1} for name in DEFINITIONS} | {"mapping": {"items": [1, 2, 3, 4, 5]}}
+INPUTS: dict[str, Any] = {
+    name: {"items": [1, 2, 3, 4, 5]} if name in ("mapping", "spreading") else {"n": 1} for name in DEFINITIONS
+}
 ENDS: dict[str, tuple[str, Any]] = {
     "retrying": ("SUCCEEDED", {"n": 1}),
     "mapping": ("SUCCEEDED", [1, 2, 3, 4, 5]),
+    "spreading": ("SUCCEEDED", [1, 2, 3, 4, 5]),
     "asking": ("SUCCEEDED", "yes"),
     "nesting": ("SUCCEEDED", "both"),
     "working": ("SUCCEEDED", {"n": 1}),
@@ -243,10 +248,19 @@ async def check(parent: Parent) -> dict[str, int]:
         assert {parent.arn(name) for name in parent.acknowledged} <= found.keys(), "no acknowledged start is lost"
         calls = children = 0
         for summary in found.values():
-            plan, journal = plans[summary.machine_arn], await store.journal(summary.arn)
+            plan, journal = plans[summary.machine_arn.partition("/")[0]], await store.journal(summary.arn)
             assert await store.waits(summary.arn) == []
+            if summary.is_map_run:
+                items = summary.progress and summary.progress.items
+                assert items == Counts(succeeded=5, total=5, results_written=5)
+                continue
+            if summary.member is not None:
+                plan = processor_of(plan, summary.member)
             check_journal(journal, plan)
-            check_end(summary, journal, plan)
+            if summary.member is None:
+                check_end(summary, journal, plan)
+            else:
+                assert summary.status == "SUCCEEDED"
             for wait, task, result in tasks(journal, plan):
                 if task.resource.startswith("arn:aws:states:::states:"):
                     assert [each.parent for each in found.values()].count((summary.arn, wait)) == 1

@@ -17,7 +17,7 @@ from treadle.cli.check import standing_in
 from treadle.cli.drive import Drive, drive, go_on_command
 from treadle.cli.inputs import Source, either, machine_arn, source_of
 from treadle.cli.problems import OK, Problem, run_async
-from treadle.cli.progress import Way
+from treadle.cli.progress import Way, run_line
 from treadle.cli.session import Before, Record, Setup, before, existing_store, opened, record, recorded
 from treadle.cli.show import clean, console, json_text, lasting, moment, short, status_text, table, write, write_json
 from treadle.cli.target import Access, access
@@ -46,17 +46,27 @@ def executions() -> None:
 @command(executions, name="list", example="treadle executions list --status FAILED")
 @click.option("--status", type=click.Choice(get_args(Status)), help="Only those of this status.")
 @click.option("--machine", metavar="NAME", help="Only those of this state machine: a name or an ARN.")
+@click.option("--map-run", metavar="ARN", help="The children of this map run, the last one first.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most.")
 @click.option("--after", metavar="EXECUTION", help="Begin after this one: the next page.")
 @options.as_json
 @options.store
 def list_executions(
-    status: Status | None, machine: str | None, limit: int, after: str | None, as_json: bool, url: str
+    status: Status | None,
+    machine: str | None,
+    map_run: str | None,
+    limit: int,
+    after: str | None,
+    as_json: bool,
+    url: str,
 ) -> int:
-    """List executions, the newest first."""
+    """List executions, the newest first; the children of a distributed Map only where its map run is named."""
+    if machine is not None and map_run is not None:
+        raise Problem("--map-run: the children of a map run are of one state machine: leave --machine out.")
     if machine is not None and not machine.startswith("arn:"):
         machine = machine_arn(machine)
-    page, following = run_async(_list(url, status, machine, limit, after))
+    wanted = ListExecutions(machine_arn=machine, map_run_arn=map_run, status=status, limit=limit)
+    page, following = run_async(_list(url, wanted, after))
     if as_json:
         write_json({"executions": [_listed(each) for each in page], "next": following})
         return OK
@@ -66,14 +76,10 @@ def list_executions(
     return OK
 
 
-async def _list(
-    url: str, status: Status | None, machine: str | None, limit: int, after: str | None
-) -> tuple[list[Summary], str | None]:
+async def _list(url: str, wanted: ListExecutions, after: str | None) -> tuple[list[Summary], str | None]:
     async with access(url) as store:
         last = None if after is None else await store.find(after)
-        return await store.control.executions(
-            ListExecutions(machine_arn=machine, status=status, limit=limit, after=last)
-        )
+        return await store.control.executions(msgspec.structs.replace(wanted, after=last))
 
 
 def _row(summary: Summary) -> list[str | Text]:
@@ -93,6 +99,8 @@ def _listed(summary: Summary) -> dict[str, Json]:
         "stopDate": summary.stopped_at,
         "redriveCount": summary.redrives,
     }
+    if summary.member is not None and summary.map_run_arn is not None:
+        told |= {"mapRunArn": summary.map_run_arn, "itemCount": summary.member.items}
     return told | {
         name: value for name, value in (("error", summary.error), ("cause", summary.cause)) if value is not None
     }
@@ -108,12 +116,14 @@ def show(execution: str, as_json: bool, url: str) -> int:
     summary = described.summary
     if as_json:
         told = {**_listed(summary), "input": described.input, "output": described.output}
-        write_json({**told, "waits": [_wait_document(each) for each in described.waits]})
+        runs = [each.arn for each in described.map_runs]
+        write_json({**told, "waits": [_wait_document(each) for each in described.waits], "mapRuns": runs})
         return OK
     out = console()
     write(_heading(summary), out)
     rows = [
         ("machine", summary.machine_arn),
+        ("map run", summary.map_run_arn or ""),
         ("started", moment(summary.started_at)),
         ("stopped", moment(summary.stopped_at)),
         ("redriven", f"{summary.redrives} times, {moment(summary.redriven_at)}" if summary.redrives else ""),
@@ -129,6 +139,9 @@ def show(execution: str, as_json: bool, url: str) -> int:
     if summary.status == "SUCCEEDED":
         write(Text("output", "dim"), out)
         click.echo(json_text(described.output))
+    for each in described.map_runs:
+        write(Text().append("map run  ", "dim").append(clean(each.arn)).append(" ") + status_text(each.status), out)
+        write(run_line(each), out)
     if described.waits:
         table(["waits for", "state", "number", "since", "until"], [_wait_row(each) for each in described.waits], out)
     return OK

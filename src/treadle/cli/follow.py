@@ -16,7 +16,7 @@ from rich.console import Console, Group
 from rich.live import Live as Region
 from rich.text import Text
 
-from treadle.cli.progress import Hint, Way
+from treadle.cli.progress import Hint, Way, child_line, run_line
 from treadle.cli.show import clean, write
 from treadle.machine.journal import Entry
 from treadle.runtime.clock import VirtualClock
@@ -34,6 +34,7 @@ class Display:
     def __init__(self, out: Console, arn: str, hint: Hint, clock: Clock, quiet: bool) -> None:
         self._out, self._arn, self._hint, self._clock, self._quiet = out, arn, hint, clock, quiet
         self._ways: dict[str, Way] = {}
+        self._runs: dict[str, Summary] = {}  # map runs under way
 
     def catch_up(self, arn: str, journal: Sequence[Entry], waits: Iterable[WaitRow]) -> None:
         """Take what had happened before, showing only what is open now."""
@@ -44,10 +45,24 @@ class Display:
 
     def take(self, commit: Commit) -> None:
         """Show what was committed."""
+        if commit.summary.member is not None:
+            self._take_map_run(commit.summary)
+            return
         for line in self._way(commit.summary.arn).take(commit.entries, commit.opened):
             self._write(line)
         if commit.summary.status != "RUNNING" and commit.summary.arn != self._arn:
             del self._ways[commit.summary.arn]
+
+    def _take_map_run(self, summary: Summary) -> None:
+        """Of a map run its progress is shown, and of its children those that did not succeed."""
+        if not summary.is_map_run:
+            if summary.status not in ("RUNNING", "SUCCEEDED"):
+                self._write(child_line(summary))
+        elif summary.status == "RUNNING":
+            self._runs[summary.arn] = summary
+        else:
+            self._runs.pop(summary.arn, None)
+            self._write(run_line(summary))
 
     def region(self) -> Region | nullcontext[None]:
         """What stands below the lines meanwhile: nothing, unless this is a terminal."""
@@ -68,6 +83,7 @@ class Display:
     def _standing(self) -> Group:
         visits = [(way, visit) for way in self._ways.values() for visit in way.going_on()]
         lines = [way.standing(visit, self._clock.now()) for way, visit in visits[:_ROWS]]
+        lines += [run_line(each) for each in self._runs.values()]
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
         if len(visits) > _ROWS:

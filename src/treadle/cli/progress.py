@@ -16,7 +16,7 @@ from treadle.cli.show import clean, lasting, moment, short
 from treadle.language.scope import Json
 from treadle.machine.commands import RunTask, StartTimer
 from treadle.machine.journal import Entry, FramePath, json_text
-from treadle.runtime.ports import WaitRow
+from treadle.runtime.ports import Summary, WaitRow
 
 Hint: TypeAlias = Callable[[str, int, str, bool], str]
 """(execution ARN, wait, state, whether other tasks of this name may be open too) -> how to answer a task."""
@@ -191,6 +191,33 @@ class Way:
             left = f", {lasting(visit.until - now)} left" if visit.until is not None and visit.until > now else ""
             line.append(f"  {visit.waiting}{left}", "yellow")
         return line
+
+
+def run_line(summary: Summary) -> Text:
+    """How far a map run has come."""
+    progress, member = summary.progress, summary.member
+    assert progress is not None and member is not None
+    items = progress.items
+    counts = {
+        "done": items.succeeded,
+        "failed": items.failed,
+        "timed out": items.timed_out,
+        "aborted": items.aborted,
+        "running": items.running,
+        "waiting": items.pending + items.pending_redrive,
+    }
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    line = Text().append(f"{'':>11}").append(clean(member.state), "bold")
+    return line.append(f" {items.total:,} items{': ' if told else ''}{told}", "dim")
+
+
+def child_line(summary: Summary) -> Text:
+    """That a child of a map run did not succeed."""
+    assert summary.member is not None
+    told = ": ".join(short(each) for each in (summary.error, summary.cause) if each)
+    line = Text().append(f"{'':>11}").append(clean(summary.member.state), "bold")
+    line.append(f" child {summary.member.child} {clean(summary.name)} ", "dim")
+    return line.append(summary.status.lower().replace("_", " "), "red").append(f" {told}" if told else "")
 
 
 _WAITS_FOR: Final = {

@@ -35,6 +35,7 @@ from treadle.runtime.control import EngineControl
 from treadle.runtime.control_socket import serve
 from treadle.runtime.engine import Engine
 from treadle.runtime.family import Family
+from treadle.runtime.machines import processor_of
 from treadle.runtime.ports import Clock, Commit, Store, Summary
 from treadle.scenarios.answers import read_answers
 from treadle.stores import FILE_NAME, MemoryStore, SqliteStore, open_store
@@ -136,8 +137,14 @@ async def before(store: Store, arn: str) -> Before:
     family = Family(store)
     family.add(arn)
     return Before(
-        tuple([(each, await store.journal(each.arn)) async for each in store.every() if await family.has(each.arn)])
+        tuple([(each, await store.journal(each.arn)) async for each in store.every() if await _matters(each, family)])
     )
+
+
+async def _matters(summary: Summary, family: Family) -> bool:
+    # Of the children of a map run, of which there may be very many, those that have ended are left out.
+    over = summary.member is not None and (summary.is_map_run or summary.status != "RUNNING")
+    return not over and await family.has(summary.arn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +198,8 @@ async def at_work(
         family.add(arn)
         for summary, journal in past.executions:
             plan = compile_definition(await store.definition(summary.definition))
+            if summary.member is not None:
+                plan = processor_of(plan, summary.member)
             script.recall(summary.arn, journal, plan)
         if seed is not None and isinstance(store, MemoryStore):
             # Task tokens are part of what a run may show, and here they guard nothing.

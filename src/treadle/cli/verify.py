@@ -18,12 +18,14 @@ from treadle.cli.session import existing_store, opened
 from treadle.cli.show import clean, console, write, write_json
 from treadle.errors import Corrupt, DefinitionError, StoreError
 from treadle.language.compile import compile_definition
-from treadle.language.plan import Plan
+from treadle.language.plan import MapPlan, Plan
 from treadle.machine.commands import RunTask, StartTimer
 from treadle.machine.execution import Execution, recover
 from treadle.machine.journal import Entry
+from treadle.machine.map_run import recover_run
 from treadle.runtime.calls import kind_of
 from treadle.runtime.live import MORE
+from treadle.runtime.machines import processor_of
 from treadle.runtime.ports import Store, Summary, WaitRow
 from treadle.testing.checker import BrokenHistory, check_journal
 
@@ -77,6 +79,12 @@ async def faults(store: Store, summary: Summary, plans: dict[str, Plan]) -> Asyn
         yield str(error)
         return
     plan = plans[summary.definition]
+    if summary.is_map_run:
+        async for text in _map_run_faults(store, summary, plan, journal):
+            yield text
+        return
+    if summary.member is not None:
+        plan = processor_of(plan, summary.member)
     try:
         check_journal(journal, plan)
     except BrokenHistory as error:
@@ -91,6 +99,38 @@ async def faults(store: Store, summary: Summary, plans: dict[str, Plan]) -> Asyn
         yield text
     for text in _wait_faults(rows, execution):
         yield text
+
+
+async def _map_run_faults(store: Store, summary: Summary, plan: Plan, journal: list[Entry]) -> AsyncIterator[str]:
+    """What is wrong with a map run: its summary, or a child that is not what the run says of it."""
+    assert summary.member is not None
+    state = plan.state(summary.member.state)
+    assert isinstance(state, MapPlan)
+    try:
+        run = recover_run(state, journal)
+    except (AssertionError, KeyError, AttributeError, IndexError, TypeError) as error:
+        yield f"journal: it cannot be replayed: {type(error).__name__}: {error}"
+        return
+    rebuilt: dict[str, Any] = {
+        "length": len(journal),
+        "status": run.status,
+        "redrives": run.redrives,
+        "progress": run.progress(),
+    }
+    for field, value in rebuilt.items():
+        stored = getattr(summary, field)
+        if stored != value:
+            yield f"summary: {field} is {stored!r}, the journal says {value!r}"
+    first = 0
+    while page := await store.results(summary.arn, first):
+        for each in page:
+            member = each.summary.member
+            assert member is not None and member.child is not None
+            first = member.child + 1
+            told, found = run.child(member.child), each.summary.status
+            # A child ends before its run knows; while a run is being stopped, children may still run or end.
+            if told in ("SUCCEEDED", "FAILED", "TIMED_OUT") and told != found:
+                yield f"child {member.child}: the run says {told}, the child is {found}"
 
 
 def _summary_faults(summary: Summary, journal: list[Entry], execution: Execution) -> Iterator[str]:

@@ -126,6 +126,10 @@ class MapRun:
         """The host knows the waits that are open."""
         self.opened, self.closed = {}, []
 
+    def child(self, index: int) -> str | None:
+        """The status of a child; None where none was started. PENDING is one that a redrive will start anew."""
+        return _STATUSES[self.statuses[index]] if index < len(self.statuses) else None
+
     def begun(self, index: int) -> None:
         """A child's own journal has its input now: it need not be kept here. Changes nothing else."""
         self.inputs.pop(index, None)

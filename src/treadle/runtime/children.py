@@ -7,6 +7,7 @@ fleeting.py.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from typing import Final
@@ -53,24 +54,29 @@ class Children:
 
     # ---- start, run again, stop ----------------------------------------------------------------------------------
 
-    async def start(self, command: StartChild, again: bool) -> Summary | None:
-        """Start a child, durably unless it is EXPRESS; gives how it ended where it turns out to have ended before.
+    def launch(self, command: StartChild) -> asyncio.Future[int]:
+        """Start a child for the first time. What it gives is done when that is durable, unless it is EXPRESS."""
+        live, first = self._new(command, command.input, command.item, before=0)
+        return self._lives.launch(live, first)
 
-        `again` tells that it may have been started before the process ended. Raises StoreError.
+    async def start(self, command: StartChild) -> Summary | None:
+        """Start a child that may have been started before; gives how it ended where it turns out to have ended.
+
+        Raises StoreError.
         """
-        if not again and not command.redrive:
-            await self._begin(command, command.input, command.item, before=0)
-            return None
         arn = self.arn(command.index)
         try:
             summary = await self._host.store.summary(arn)
         except NotFound:
-            await self._begin(command, command.input, command.item, before=0)
+            await self._lives.begin(*self._new(command, command.input, command.item, before=0))
             return None
         return await self._again(command, summary)
 
-    async def _begin(self, command: StartChild, input: Json, item: dict[str, Json] | None, before: int) -> None:
-        arn, name = self.arn(command.index), self._name(command.index)
+    def _new(
+        self, command: StartChild, input: Json, item: dict[str, Json] | None, before: int
+    ) -> tuple[Live, StartRequested]:
+        name = self._name(command.index)
+        arn = f"{self._prefix}:{name}"
         run, parent = self._run, self._parent
         summary = Summary(
             arn=arn,
@@ -95,7 +101,7 @@ class Children:
         plan = self._plan.processor
         if self._express:
             self._fleeting.add(arn, before)
-        await self._lives.begin(Live(self._host, summary, plan, Execution(plan)), StartRequested(input, identity))
+        return Live(self._host, summary, plan, Execution(plan)), StartRequested(input, identity)
 
     async def _again(self, command: StartChild, summary: Summary) -> Summary | None:
         """Redrive a child, unless that has been done.
@@ -111,7 +117,8 @@ class Children:
             execution = live.execution
             assert execution.identity is not None
             self._lives.forget(arn)
-            await self._begin(command, execution.input, execution.identity.item, before=summary.length)
+            item = execution.identity.item
+            await self._lives.begin(*self._new(command, execution.input, item, before=summary.length))
             return None
         live = await self._lives.get(arn)
         return None if await live.send(RedriveRequested()) else _ended(live.summary)

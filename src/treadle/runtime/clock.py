@@ -7,12 +7,13 @@ import heapq
 import math
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
 
 from treadle.runtime.ports import Clock
 
 _LONGEST_SLEEP: Final = 3600.0
+_NOTHING: Final = nullcontext()
 
 
 class RealClock:
@@ -27,15 +28,13 @@ class RealClock:
         while (left := moment - time.time()) > 0:
             await asyncio.sleep(min(left, _LONGEST_SLEEP))
 
-    @contextmanager
-    def busy(self) -> Generator[None]:
+    def busy(self) -> AbstractContextManager[None]:
         """Real time passes, whatever is going on."""
-        yield
+        return _NOTHING
 
-    @contextmanager
-    def idle(self) -> Generator[None]:
+    def idle(self) -> AbstractContextManager[None]:
         """Real time passes in any case."""
-        yield
+        return _NOTHING
 
 
 class VirtualClock:

@@ -19,7 +19,7 @@ from treadle.language.scope import Json
 from treadle.machine.commands import RunTask, Status
 from treadle.machine.journal import Entry
 from treadle.runtime.engine import Engine
-from treadle.runtime.ports import Summary, WaitKind, WaitRow
+from treadle.runtime.ports import Page, Summary, WaitKind, WaitRow
 
 _PageSize: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
@@ -28,9 +28,10 @@ _PageSize: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
 class ListExecutions(msgspec.Struct, frozen=True, tag_field="do", tag="executions", kw_only=True):
-    """A page of executions, the newest first."""
+    """A page of executions, the newest first; of a map run's children, where one is named."""
 
     machine_arn: str | None = None
+    map_run_arn: str | None = None
     status: Status | None = None
     limit: _PageSize = 100
     after: str | None = None
@@ -116,6 +117,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     waits: list[OpenWait]
     input: Json
     output: Json = None
+    map_runs: list[Summary] = []
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,19 +190,24 @@ class EngineControl(Control):
 
     async def _executions(self, request: ListExecutions) -> AsyncIterator[Listed]:
         try:
-            page = await self._engine.store.executions(
-                request.machine_arn, request.status, request.limit, request.after
-            )
+            page = await self._page(request)
         except NotFound:
             raise ApiError("InvalidToken", f"No page begins after {request.after}") from None
         for summary in page.executions:
             yield Listed(summary=summary, last=page.next is None)
+
+    async def _page(self, request: ListExecutions) -> Page:
+        status, limit, after = request.status, request.limit, request.after
+        if request.map_run_arn is not None:
+            return await self._engine.map_runs.children(request.map_run_arn, status, limit, after)
+        return await self._engine.store.executions(request.machine_arn, status, limit, after)
 
     async def _describe(self, request: Describe) -> AsyncIterator[Description]:
         result = await self._engine.result(request.arn)
         yield Description(
             summary=result.summary,
             waits=await self._open(request.arn),
+            map_runs=await self._engine.map_runs.list(request.arn),
             input=result.input,
             output=result.output,
         )

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from treadle.errors import NotFound
 from treadle.runtime.ports import Commit, Store, WaitRow
 
-_PAGE: Final = 1000
+PAGE: Final = 1000
 
 
 class Family:
@@ -58,7 +58,7 @@ class Family:
         await self._store.commit(commit)
         self._watch(commit)
 
-    async def open_calls(self, after: tuple[str, int] | None = None, limit: int = _PAGE) -> list[WaitRow]:
+    async def open_calls(self, after: tuple[str, int] | None = None, limit: int = PAGE) -> list[WaitRow]:
         """Open waits to take up again."""
         while rows := await self._store.open_calls(after, limit):
             if found := [row for row in rows if await self.has(row.arn)]:
@@ -66,11 +66,9 @@ class Family:
             after = rows[-1].arn, rows[-1].wait
         return []
 
-    async def due(
-        self, before: float, limit: int = _PAGE, after: tuple[float, str, int] | None = None
-    ) -> list[WaitRow]:
+    async def due(self, before: float, limit: int = PAGE, after: tuple[float, str, int] | None = None) -> list[WaitRow]:
         """Open waits whose moment is at or before another, the earliest first."""
-        while rows := await self._store.due(before, _PAGE, after):
+        while rows := await self._store.due(before, PAGE, after):
             if found := [row for row in rows if await self.has(row.arn)]:
                 return found[:limit]
             last = rows[-1]

@@ -85,7 +85,7 @@ class _State:
     children: Children
     under_way: bool  # whether the row that says so stands in the store
     waits: dict[int, int] = field(default_factory=dict[int, int])  # wait by child, until it ends
-    starts: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    starts: set[asyncio.Future[Any]] = field(default_factory=set[asyncio.Future[Any]])
     effects: dict[int, asyncio.Task[None]] = field(default_factory=dict[int, asyncio.Task[None]])
     pages: AsyncIterator[ItemPage] | None = None
 
@@ -106,7 +106,7 @@ class LiveRun:
         self._wanted: WaitRow | None = None
         self._inbox: list[_Ask] = []
         self._news = asyncio.Event()
-        self._broken: Exception | None = None
+        self._broken: BaseException | None = None
         self._state: _State | None = None
 
     # ---- what happens to it ----
@@ -121,6 +121,11 @@ class LiveRun:
         if self._wanted is row:
             self._wanted = None
             self._news.set()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether an execution waits for the run."""
+        return self._wanted is not None
 
     def ask(self, event: RunEvent) -> asyncio.Future[int]:
         """Have an event taken; gives, durably, how many entries it led to. Raises StoreError."""
@@ -168,10 +173,11 @@ class LiveRun:
             if answer is not None and not answer.done():
                 answer.set_exception(closing())
         if state is not None:
-            tasks = [*state.starts, *state.effects.values()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            # A start that is under way is let end: whether it was made will be seen when the run is read.
+            under_way = [*state.starts, *state.effects.values()]
+            for effect in state.effects.values():
+                effect.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
             await state.close_pages()
 
     async def _one_life(self) -> None:
@@ -236,7 +242,8 @@ class LiveRun:
         run.known()
         under_way = await store.wait(self.arn, _UNDER_WAY) is not None
         state = self._made(run, summary, parent, under_way)
-        for command in run.waits().values():
+        # One that nobody wants any more is going to be stopped.
+        for command in () if self._wanted is None else run.waits().values():
             self._do(state, command, again=True)
         return state
 
@@ -351,10 +358,7 @@ class LiveRun:
             case WriteResults(wait=wait):
                 state.effects[wait] = self._run(state, self._effect(state, command))
             case StartChild():
-                state.waits[command.index] = command.wait
-                task = self._run(state, self._start(state, command, again))
-                state.starts.add(task)
-                task.add_done_callback(state.starts.discard)
+                self._start(state, command, again)
             case Cancel(wait):
                 # Children are stopped all together, when the run comes to rest.
                 if (effect := state.effects.pop(wait, None)) is not None:
@@ -377,9 +381,24 @@ class LiveRun:
 
         return self._household.run(guarded())
 
-    async def _start(self, state: _State, command: StartChild, again: bool) -> None:
-        ended = await state.children.start(command, again)
-        state.run.begun(command.index)
+    def _start(self, state: _State, command: StartChild, again: bool) -> None:
+        def done(start: asyncio.Future[Any]) -> None:
+            state.starts.discard(start)
+            state.run.begun(command.index)
+            if not start.cancelled() and (error := start.exception()) is not None and self._state is state:
+                self._broken = error
+            self._news.set()
+
+        state.waits[command.index] = command.wait
+        if again or command.redrive:
+            start = self._run(state, self._start_again(state, command))
+        else:
+            start = state.children.launch(command)
+        state.starts.add(start)
+        start.add_done_callback(done)
+
+    async def _start_again(self, state: _State, command: StartChild) -> None:
+        ended = await state.children.start(command)
         if ended is not None and state.waits.get(command.index) == command.wait:
             self.child_closed(command.index, ended.status)
 

@@ -33,7 +33,8 @@ class Lives:
     def __init__(self, host: Host, plans: Plans) -> None:
         self._host, self._plans = host, plans
         self._held: OrderedDict[str, Live] = OrderedDict()
-        self._coming: dict[str, asyncio.Task[None]] = {}  # those that are being read or begun
+        self._coming: dict[str, asyncio.Future[None]] = {}  # those that are being read or begun
+        self._begun: dict[str, Live] = {}  # those of which nobody knows yet whether they are in the store
         self._wanted: Counter[str] = Counter()  # how many wait for each of these
 
     def __len__(self) -> int:
@@ -68,11 +69,16 @@ class Lives:
             await asyncio.wait((coming,))
         if arn in self._held:
             raise Conflict(f"{arn} exists")
+        await asyncio.shield(self.launch(live, first))
+
+    def launch(self, live: Live, first: Event) -> asyncio.Future[int]:
+        """As `begin`, for an ARN that nobody else can know yet. What it gives is done when the start is durable."""
         answer = live.ask(first)
         answer.add_done_callback(_heed)
-        coming = self._come(arn, self._settle(live, answer))
-        coming.add_done_callback(lambda coming: live.abandon(closing()) if coming.cancelled() else None)
-        await asyncio.shield(answer)
+        # Until the fate of the first commit is known, nobody may read the execution.
+        self._coming[live.arn] = asyncio.get_running_loop().create_future()
+        self._begun[live.arn] = live
+        return answer
 
     def deliver(self, arn: str, event: Event) -> None:
         """Have an event taken, as soon as the execution can be read."""
@@ -85,33 +91,34 @@ class Lives:
     def forget(self, arn: str) -> None:
         """What is asked of the execution next is read from the store."""
         self._held.pop(arn, None)
+        if self._begun.pop(arn, None) is not None:
+            self._coming.pop(arn).set_result(None)
 
     def rested(self, live: Live) -> None:
         """Nothing is happening in an execution any more: without room for it, it goes."""
-        if len(self._held) > IDLE_EXECUTIONS and self._held.get(live.arn) is live and live.arn not in self._wanted:
+        if self._begun.get(live.arn) is live:
+            # Nobody asks after a child of a map run that has ended; there may be a hundred thousand.
+            passing = live.summary.member is not None and live.summary.status != "RUNNING"
+            if live.summary.length and not passing:
+                self._hold(live)
+            del self._begun[live.arn]
+            self._coming.pop(live.arn).set_result(None)
+        elif len(self._held) > IDLE_EXECUTIONS and self._held.get(live.arn) is live and live.arn not in self._wanted:
             del self._held[live.arn]
 
     def close(self) -> None:
         """Take nothing more: whoever still waits for one of them is told."""
-        for coming in self._coming.values():
-            coming.cancel()
-        for live in self._held.values():
+        for arn, coming in self._coming.items():
+            if arn not in self._begun:
+                coming.cancel()
+        for live in (*self._held.values(), *self._begun.values()):
             live.abandon(closing())
 
-    def _come(self, arn: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _come(self, arn: str, work: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
         coming = self._coming[arn] = asyncio.ensure_future(work)
-
         coming.add_done_callback(_heed)
         coming.add_done_callback(lambda _: self._coming.pop(arn))
         return coming
-
-    async def _settle(self, live: Live, answer: asyncio.Future[int]) -> None:
-        """Until the fate of the first commit is known, nobody may read the execution."""
-        await asyncio.wait((answer,))
-        await live.at_rest.wait()
-        # Nobody asks after a child of a map run that has ended; there may be a hundred thousand.
-        if live.summary.length and (live.summary.member is None or live.summary.status == "RUNNING"):
-            self._hold(live)
 
     async def _read(self, arn: str) -> None:
         with self._host.clock.busy():

@@ -6,6 +6,8 @@ decide anything about one. Neighbours: live_run.py, one of them at work; engine.
 
 from __future__ import annotations
 
+import asyncio
+
 from treadle.errors import ApiError, NotFound
 from treadle.machine.commands import StartMapRun, Status
 from treadle.machine.map_events import RunUpdated
@@ -27,6 +29,7 @@ class MapRuns:
         self._household = household
         self._store, self._clock = household.host.store, household.host.clock
         self._live: dict[str, LiveRun] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wanted: dict[tuple[str, int], WaitRow] = {}
 
     # ---- what executions want (told by the engine) ---------------------------------------------------------------
@@ -41,7 +44,7 @@ class MapRuns:
         run = self._live.get(command.arn)
         if run is None:
             run = self._live[command.arn] = LiveRun(self._household, command.arn, self._leave)
-            self._household.run(run.live())
+            self._tasks[command.arn] = self._household.run(run.live())
         if row.arn != command.arn:
             self._wanted[row.arn, row.wait] = row
             run.want(row)
@@ -59,8 +62,14 @@ class MapRuns:
         if (run := self._live.get(member.run)) is not None:
             run.child_closed(member.child, summary.status)
 
+    async def at_rest(self) -> None:
+        """Return when the children of runs that nobody wants any more have been stopped."""
+        for arn, run in list(self._live.items()):
+            if not run.wanted:
+                await asyncio.wait((self._tasks[arn],))
+
     def _leave(self, arn: str) -> None:
-        del self._live[arn]
+        del self._live[arn], self._tasks[arn]
 
     # ---- as seen from outside ------------------------------------------------------------------------------------
 

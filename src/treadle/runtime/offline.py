@@ -8,7 +8,7 @@ Neighbours: control.py, family.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Final
 
 from treadle.language.scope import Json
@@ -16,8 +16,8 @@ from treadle.language.values import is_object
 from treadle.machine.commands import RunTask
 from treadle.runtime.control import Control, EngineControl, ListExecutions, ListTasks, Request, Stop
 from treadle.runtime.engine import Engine
-from treadle.runtime.family import Family
-from treadle.runtime.ports import Call, Redelivery, Store, WaitRow
+from treadle.runtime.family import PAGE, Family
+from treadle.runtime.ports import Call, ItemPage, MapResults, Redelivery, Store, WaitRow
 
 _KINDS: Final = ("lambda", "activity", "service", "aws-sdk", "http", "mcp")
 
@@ -34,19 +34,42 @@ class OfflineControl(Control):
             yield item
 
     async def _items(self, request: Request) -> list[Json]:
-        family = Family(self._store)
+        family = _Resting(self._store)
         if not isinstance(request, ListExecutions | ListTasks):
             family.add(request.arn)
         nested = await self._nested(request.arn) if isinstance(request, Stop) else []
-        async with Engine(family.view, dict.fromkeys(_KINDS, Parked())) as engine:
+        async with _engine(family) as engine:
             items = [item async for item in EngineControl(engine).ask(request)]
         for arn in nested:
             await self._items(Stop(arn=arn))
+        if isinstance(request, Stop):
+            family.rests = False
+            async with _engine(family) as engine:
+                await engine.map_runs.at_rest()
         return items
 
     async def _nested(self, arn: str) -> list[str]:
         """The executions that this one waits for: they stop with it, as they would in an engine at work."""
         return [child for row in await self._store.waits(arn) if (child := _child(row)) is not None]
+
+
+class _Resting(Family):
+    """A family whose map runs start no children: nothing here could run them."""
+
+    rests = True
+
+    async def open_calls(self, after: tuple[str, int] | None = None, limit: int = PAGE) -> list[WaitRow]:
+        """Open waits to take up again."""
+        while rows := await super().open_calls(after, limit):
+            if found := [row for row in rows if not self.rests or row.kind != "map_run"]:
+                return found
+            after = rows[-1].arn, rows[-1].wait
+        return []
+
+
+def _engine(family: Family) -> Engine:
+    parked = Parked()
+    return Engine(family.view, dict.fromkeys(_KINDS, parked), reader=parked, writer=parked)
 
 
 def _child(row: WaitRow) -> str | None:
@@ -70,3 +93,12 @@ class Parked:
 
     async def cancel(self, call: Call) -> None:
         """Nothing was begun here."""
+
+    async def pages(self, reader: Mapping[str, Json], skip: int) -> AsyncIterator[ItemPage]:
+        """Leave it to the next process."""
+        await asyncio.get_running_loop().create_future()
+        yield ItemPage([])
+
+    async def write(self, writer: Mapping[str, Json], results: MapResults) -> Json:
+        """Leave it to the next process."""
+        return await asyncio.get_running_loop().create_future()

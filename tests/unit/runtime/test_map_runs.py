@@ -120,7 +120,7 @@ def test_a_run_reads_page_by_page_and_no_further_than_it_needs_soon(store: Store
     async def work() -> None:
         ledger = Ledger()
         most = [0]
-        reader = Pages(list(range(5000)))
+        reader = Pages(list(range(1500)))
 
         async def answer(call: Call) -> Any:
             most[0] = max(most[0], reader.given - len(ledger.calls))
@@ -128,14 +128,14 @@ def test_a_run_reads_page_by_page_and_no_further_than_it_needs_soon(store: Store
 
         ledger.answer = answer
         async with open_engine(store, ledger, reader=reader) as engine:
-            arn = await started(engine, distributed(task(), ItemReader=READER, MaxConcurrency=100), {})
+            arn = await started(engine, distributed(task(), ItemReader=READER, MaxConcurrency=50), {})
             summary = await closed(engine, arn)
             assert summary.status == "SUCCEEDED", summary.cause
-            assert len((await engine.result(arn)).output) == 5000
-            assert sorted(call.arguments for call in ledger.calls) == list(range(5000))
-            assert most[0] < 1300
+            assert len((await engine.result(arn)).output) == 1500
+            assert sorted(call.arguments for call in ledger.calls) == list(range(1500))
+            assert most[0] < 1200
             assert reader.opened == [0]
-            assert (await engine.map_runs.list(arn))[0].progress.items.total == 5000
+            assert (await engine.map_runs.list(arn))[0].progress.items.total == 1500
 
     run(work())
 
