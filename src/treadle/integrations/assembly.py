@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from treadle.functions import Functions
+from treadle.integrations.aws import AwsSdkIntegration, AwsSessions, OptimisedIntegration
+from treadle.integrations.aws.connectors import CONNECTORS
 from treadle.integrations.connections import Connections
 from treadle.integrations.http import HttpIntegration
 from treadle.integrations.lambda_ import LambdaIntegration
@@ -26,7 +28,7 @@ from treadle.runtime.ports import Integration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a host has for its integrations. `functions` and `lambda_endpoint` are closed with the table."""
+    """What a host has for its integrations. `functions`, `lambda_endpoint` and `aws` are closed with the table."""
 
     engine: Callable[[], Engine]
     machines: Machines
@@ -34,6 +36,7 @@ class Parts:
     lambda_endpoint: LambdaEndpoint | None = None
     connections: Connections | None = None
     mcp_servers: Mapping[str, McpServer] | None = None
+    aws: AwsSessions | None = None
 
 
 @asynccontextmanager
@@ -56,4 +59,8 @@ async def assembled(parts: Parts) -> AsyncGenerator[dict[str, Integration]]:
         if parts.mcp_servers is not None:
             table["mcp"] = mcp = McpIntegration(Sessions(parts.mcp_servers))
             stack.push_async_callback(mcp.close)
+        if parts.aws is not None:
+            stack.callback(parts.aws.close)
+            optimised = OptimisedIntegration(parts.aws, lambda: parts.engine().clock)
+            table |= {"aws-sdk": AwsSdkIntegration(parts.aws), **dict.fromkeys(CONNECTORS, optimised)}
         yield table

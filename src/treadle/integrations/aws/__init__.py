@@ -8,7 +8,8 @@ calls, and where), `failures` (what goes wrong, in AWS's words), then the integr
 botocore takes a third of a second to import, so it is imported when the first call is made.
 """
 
+from treadle.integrations.aws.optimised import OptimisedIntegration
 from treadle.integrations.aws.sdk import AwsSdkIntegration
-from treadle.integrations.aws.sessions import Keys, Sessions
+from treadle.integrations.aws.sessions import AwsSessions, Keys
 
-__all__ = ["AwsSdkIntegration", "Keys", "Sessions"]
+__all__ = ["AwsSdkIntegration", "AwsSessions", "Keys", "OptimisedIntegration"]

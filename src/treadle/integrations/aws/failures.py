@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from treadle.errors import StatesError
@@ -17,6 +17,10 @@ from treadle.integrations.aws.names import action_name
 from treadle.integrations.aws.sessions import RoleRefused
 from treadle.language.scope import Json
 from treadle.machine.journal import json_text
+
+
+class Passing(StatesError):
+    """A failure that may pass by itself: no answer, an answer that the service is at fault or too busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def told(raised: Exception, voice: Voice) -> StatesError | None:
         case UnicodeError():
             return StatesError("States.Runtime", "The Parameters hold text that cannot be sent: it is no UTF-8.")
         case BotoCoreError():
-            return StatesError(f"{voice.prefix}.SdkClientException", _unsent(raised))
+            return Passing(f"{voice.prefix}.SdkClientException", _unsent(raised))
         case _:
             return None
 
@@ -83,7 +87,13 @@ def _answered(response: Any, voice: Voice) -> StatesError:
     if metadata.get("RetryAttempts"):
         more += f" (SDK Attempt Count: {metadata['RetryAttempts'] + 1})"
     message = error.get("Message") or error.get("message") or "null"
-    return voice.refused(code, message, metadata.get("HTTPStatusCode", 0), metadata.get("RequestId"), more)
+    status: int = metadata.get("HTTPStatusCode", 0)
+    refused = voice.refused(code, message, status, metadata.get("RequestId"), more)
+    passes = status >= 500 or status == 429 or any(word in code for word in _BUSY)
+    return Passing(refused.name, refused.cause) if passes else refused
+
+
+_BUSY: Final = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "ThroughputExceeded", "SlowDown")
 
 
 def _unsent(raised: Any) -> str:

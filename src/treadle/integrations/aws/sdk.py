@@ -12,7 +12,7 @@ from typing import Any
 from treadle.errors import StatesError
 from treadle.integrations.aws.actions import Action, Unknown, sdk_action
 from treadle.integrations.aws.failures import Voice, missing, sdk_voice, told, unusable
-from treadle.integrations.aws.sessions import Place, Sessions
+from treadle.integrations.aws.sessions import AwsSessions, Place
 from treadle.integrations.aws.shapes import Misfit
 from treadle.integrations.aws.wire import perform
 from treadle.language.resources import Resource, parse_resource
@@ -26,7 +26,7 @@ class AwsSdkIntegration:
 
     redelivery: Redelivery = "again"
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: AwsSessions) -> None:
         self._sessions = sessions
         self._actions: dict[str, Action] = {}
 
@@ -64,7 +64,7 @@ def resource_of(call: Call) -> Resource:
     return resource
 
 
-async def ask(sessions: Sessions, call: Call, action: Action, arguments: Json, voice: Voice) -> dict[str, Any]:
+async def ask(sessions: AwsSessions, call: Call, action: Action, arguments: Json, voice: Voice) -> dict[str, Any]:
     """Call an action on behalf of a task and give what botocore made of the answer. Raises StatesError."""
     try:
         parameters = action.parameters(arguments, call.idempotency)

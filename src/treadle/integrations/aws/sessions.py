@@ -52,7 +52,12 @@ class Place:
     role: str | None = None
 
 
-class Sessions:
+def endpoint_in_environment() -> bool:
+    """Whether the environment leads AWS's SDKs elsewhere than to AWS."""
+    return any(name.startswith("AWS_ENDPOINT_URL") and value for name, value in os.environ.items())
+
+
+class AwsSessions:
     """Clients of AWS services, made when they are first needed.
 
     `endpoint_url` is for every service, or by botocore's name of the service. `region` overrides that of the execution.
@@ -122,8 +127,6 @@ class Sessions:
     def _config(self) -> Any:
         from botocore.config import Config
 
-        # A service that is not AWS's own hardly answers to the names of buckets as hosts.
-        elsewhere = self._endpoint_url or any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ)
         return Config(
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=self._patience,
@@ -132,8 +135,12 @@ class Sessions:
             parameter_validation=False,  # done before, in the words of Step Functions
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            s3={"addressing_style": "path"} if elsewhere else None,
+            # What is not AWS itself hardly answers to the names of buckets as hosts.
+            s3={"addressing_style": "path"} if self._elsewhere() else None,
         )
+
+    def _elsewhere(self) -> bool:
+        return self._endpoint_url is not None or endpoint_in_environment()
 
     def _endpoint(self, module: str) -> str | None:
         url = self._endpoint_url
@@ -148,6 +155,9 @@ class Sessions:
                 self._take(session, place, place.role)
             elif self._keys is not None:
                 session.set_credentials(self._keys.access_key, self._keys.secret_key, self._keys.token)
+            elif self._elsewhere() and session.get_credentials() is None:
+                # What stands in for AWS on this machine takes any signature, but botocore wants to make one.
+                session.set_credentials("none", "none")
             self._sessions[place.role] = session
         return self._sessions[place.role]
 
