@@ -13,6 +13,8 @@ from treadle.cli.inputs import MachineFolder, Source
 from treadle.cli.mock import Script
 from treadle.cli.problems import Problem
 from treadle.functions import Functions
+from treadle.integrations.aws.actions import Unknown, sdk_action
+from treadle.integrations.aws.connectors import CONNECTORS
 from treadle.integrations.lambda_ import function_name
 from treadle.language.lints.outline import Scope, State, outline
 from treadle.language.resources import Resource, parse_resource
@@ -29,6 +31,7 @@ def check(
     servers: Collection[str] | None,
     folder: str | None,
     standing: Collection[str] | None = None,
+    aws: bool = False,
 ) -> None:
     """Raise a Problem with a line for every Task that nothing here would serve.
 
@@ -43,7 +46,7 @@ def check(
         resource = parse_resource(str(state.fields.get("Resource"))) if state.type == "Task" else None
         if resource is None or script.answers(state.name, resource):
             continue
-        for what, remedy in _missing(state, resource, functions, machines, servers, folder):
+        for what, remedy in _missing(state, resource, functions, machines, servers, folder, aws):
             findings.append(f"{source.place(state.path)}: the state '{state.name}' {what}: {remedy}.")
     if findings:
         raise Problem("\n".join(findings))
@@ -87,12 +90,20 @@ def _missing(
     machines: MachineFolder,
     servers: Collection[str] | None,
     folder: str | None,
+    aws: bool,
 ) -> Iterator[tuple[str, str]]:
     mocked = "or answer for it with --mock"
     match resource.kind, resource.service:
         case "activity", _:
             return
-        case _, "lambda":
+        case "aws-sdk", _ if aws:
+            try:
+                sdk_action(resource.service, resource.action)
+            except Unknown as unknown:
+                yield f"calls {resource.arn}", f"{str(unknown).rstrip('.')}. Correct it, {mocked}"
+        case "service", service if aws and service in CONNECTORS:
+            return
+        case "lambda" | "service", "lambda":
             name = _function(state, resource)
             called = f"calls the function '{name}'" if name else "calls a function"
             if functions is None:
@@ -124,9 +135,11 @@ def _missing(
             # The script knows the plain name as well as the ARN.
             named = f"{resource.service}:{resource.name}"
             waits = ' ({"never": true} lets it wait for an answer)' if resource.pattern == "waitForTaskToken" else ""
+            callable = resource.kind == "aws-sdk" or resource.service in CONNECTORS
+            elsewhere = ", or set AWS_ENDPOINT_URL, or call AWS itself with --aws" if callable and not aws else ""
             yield (
                 f"calls {named}, which nothing here serves",
-                f"answer for '{state.name}' or '{named}' with --mock{waits}",
+                f"answer for '{state.name}' or '{named}' with --mock{waits}{elsewhere}",
             )
 
 

@@ -73,7 +73,8 @@ def go_on_command(definition: str, name: str, url: str, setup: Setup) -> str:
     words = ["treadle", "run", definition]
     for option, value in options.items():
         words += [] if value is None else [option, value]
-    return shlex.join([*words, *store_option(url), *(["--virtual-time"] if setup.virtual else [])])
+    flags = {"--virtual-time": setup.virtual, "--aws": setup.aws}
+    return shlex.join([*words, *store_option(url), *(flag for flag, given in flags.items() if given)])
 
 
 async def drive(

@@ -232,11 +232,12 @@ def redrive(
     mock: str | None,
     machines: str | None,
     mcp_servers: str | None,
+    aws: bool,
     as_json: bool,
     url: str,
 ) -> int:
     """Let an execution that failed, timed out or was stopped go on where it ended, to its end."""
-    setup = Setup(functions, mock, machines, mcp_servers=mcp_servers)
+    setup = Setup(functions, mock, machines, mcp_servers=mcp_servers, aws=aws)
     return run_async(_redrive(url, execution, setup, as_json))
 
 
@@ -279,6 +280,7 @@ def fork(
     mock: str | None,
     machines: str | None,
     mcp_servers: str | None,
+    aws: bool,
     as_json: bool,
     url: str,
 ) -> int:
@@ -290,7 +292,7 @@ def fork(
     if assigned is not None and not isinstance(assigned[0], dict):
         raise Problem("--variables: an object is wanted, with a value for each variable.")
     changed = {name: each[0] for name, each in (("input", value), ("variables", assigned)) if each is not None}
-    setup = Setup(functions, mock, machines, mcp_servers=mcp_servers)
+    setup = Setup(functions, mock, machines, mcp_servers=mcp_servers, aws=aws)
     return run_async(_fork(url, execution, state, event, changed, name, setup, as_json))
 
 

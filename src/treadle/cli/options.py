@@ -61,6 +61,11 @@ def world(command: Any) -> Any:
                 metavar="FILE",
                 help="The MCP servers whose tools Tasks may call (YAML or JSON with mcpServers).",
             ),
+            click.option(
+                "--aws",
+                is_flag=True,
+                help="Call AWS with the credentials of the environment. Not needed where AWS_ENDPOINT_URL is set.",
+            ),
         )
     ):
         command = option(command)

@@ -63,6 +63,7 @@ def run(
     mock: str | None,
     machines: str | None,
     mcp_servers: str | None,
+    aws: bool,
     url: str | None,
     name: str | None,
     virtual_time: bool,
@@ -84,10 +85,10 @@ def run(
     if name is not None and not _NAME.fullmatch(name):
         raise Problem(f"--name: '{name}' is no name: 1 to 80 characters without blanks and signs such as : / * are.")
     folder = machines if machines is not None or definition == "-" else str(Path(definition).parent)
-    setup = Setup(functions, mock, folder, virtual_time, seed, mcp_servers)
+    setup = Setup(functions, mock, folder, virtual_time, seed, mcp_servers, aws)
     value = either("--input", given, "--input-file", input_file)
     name = name or _new_name(source.machine.name, seed)
-    shown = Setup(functions, mock, machines, virtual_time, seed, mcp_servers)
+    shown = Setup(functions, mock, machines, virtual_time, seed, mcp_servers, aws)
     task = Drive(
         source=source,
         setup=setup,

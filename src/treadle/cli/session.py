@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from treadle.cli.mock import Answers, Script, scripted
 from treadle.cli.problems import Problem
 from treadle.functions import Functions, InProcessFunctions, ProcessFunctions, discover
 from treadle.integrations.assembly import Parts, assembled
+from treadle.integrations.aws.sessions import AwsSessions, endpoint_in_environment
 from treadle.integrations.connections import Connections
 from treadle.integrations.event_bridge import AccountConnections
 from treadle.integrations.mcp_servers import McpServer, read_servers
@@ -56,6 +58,7 @@ class Setup:
     virtual: bool = False
     seed: str | None = None
     mcp_servers: str | None = None
+    aws: bool = False
 
 
 # ---- stores ------------------------------------------------------------------------------------------------------
@@ -155,6 +158,7 @@ class World:
     functions: Functions | None
     machines: MachineFolder
     mcp_servers: Mapping[str, McpServer] | None
+    aws: AwsSessions | None
 
 
 def world_of(setup: Setup, source: Source, standing: Collection[str] | None) -> World:
@@ -167,8 +171,9 @@ def world_of(setup: Setup, source: Source, standing: Collection[str] | None) -> 
     script = Script(read_answers(setup.mock) if setup.mock else {})
     functions = _functions(setup)
     servers = read_servers(Path(setup.mcp_servers)) if setup.mcp_servers is not None else None
-    check(source, script, functions, machines, servers, setup.functions, standing)
-    return World(script, functions, machines, servers)
+    aws = _aws(setup)
+    check(source, script, functions, machines, servers, setup.functions, standing, aws=aws is not None)
+    return World(script, functions, machines, servers, aws)
 
 
 @asynccontextmanager
@@ -185,6 +190,7 @@ async def at_work(
             functions=world.functions,
             connections=connections_in(store),
             mcp_servers=world.mcp_servers,
+            aws=world.aws,
         )
         table = await stack.enter_async_context(assembled(parts))
         answers = Answers(script, lambda: engine)
@@ -224,6 +230,14 @@ async def _served(engine: Engine, store: SqliteStore) -> AsyncGenerator[None]:
             # Executions run all the same; only nobody can ask from another process.
             log.warning("other commands cannot reach this process: %s: %s", socket_path(store), error)
         yield
+
+
+def _aws(setup: Setup) -> AwsSessions | None:
+    """AWS as the environment means it. Without an endpoint of its own that is AWS itself, which is never called
+    unasked."""
+    if not setup.aws and not endpoint_in_environment():
+        return None
+    return AwsSessions(region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"))
 
 
 def _functions(setup: Setup) -> Functions | None:
