@@ -1,6 +1,6 @@
 """How fast treadle is, beside its peers, in one table of one run.
 
-    python benchmarks/run.py [--json] [--only machine|durable|map-runs|peers ...]
+    python benchmarks/run.py [--json] [--only machine|durable|map-runs|items|peers ...]
 
 A transition is one state entered. Figures of different machines do not compare; the rows of one run do.
 """
@@ -12,12 +12,19 @@ import json
 import sys
 
 import durable
+import items
 import machine
 import map_runs
 import peers
 from figures import Figure
 
-PARTS = {"machine": machine.figures, "durable": durable.figures, "map-runs": map_runs.figures, "peers": peers.figures}
+PARTS = {
+    "machine": machine.figures,
+    "durable": durable.figures,
+    "map-runs": map_runs.figures,
+    "items": items.figures,
+    "peers": peers.figures,
+}
 
 
 def main() -> int:
