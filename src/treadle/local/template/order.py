@@ -42,6 +42,31 @@ def references(value: Json) -> Iterator[str]:
                     yield from references(each)
 
 
+def attributes_asked(value: Json) -> dict[str, set[str]]:
+    """The attributes that a value wants, by resource."""
+    asked: dict[str, set[str]] = {}
+
+    def look(value: Json) -> None:
+        for each in items(value):
+            look(each)
+        for key, each in fields(value).items():
+            match key, each.split(".", 1) if key == "Fn::GetAtt" and isinstance(each, str) else each:
+                case "Fn::GetAtt", [str() as name, str() as attribute]:
+                    asked.setdefault(name, set()).add(attribute)
+                case "Fn::Sub", _:
+                    text = each if isinstance(each, str) else (items(each) or [""])[0]
+                    for found in PLACEHOLDER.findall(str(text)):
+                        name, dot, attribute = found.strip().partition(".")
+                        if dot:
+                            asked.setdefault(name, set()).add(attribute)
+                    look(each)
+                case _:
+                    look(each)
+
+    look(value)
+    return asked
+
+
 def _named(text: str, own: Mapping[str, Json]) -> Iterator[str]:
     for found in PLACEHOLDER.findall(text):
         name = found.strip()

@@ -1,0 +1,73 @@
+"""What is remembered of a stack between two starts: a file with every resource that was made.
+
+Owns the file. It is replaced as a whole, flushed, after each resource, so that a kill loses at most the memory of one
+that was made; making it again adopts it. Holds resolved properties, secrets among them: only the owner may read it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from treadle.errors import Corrupt
+from treadle.local.stack.made import Made
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of the file. `resources` stand in the order in which they were made."""
+
+    stack: str
+    template: str
+    resources: tuple[Made, ...] = ()
+
+
+class StateFile:
+    """The file in a folder, and what it says."""
+
+    def __init__(self, folder: Path, stack: str, template: Path) -> None:
+        self.path = folder / "stack.json"
+        self._stack, self._template = stack, str(template)
+        self._made: dict[str, Made] = {}
+        before = read_state(folder)
+        if before is not None:
+            self._made = {each.name: each for each in before.resources}
+
+    def resources(self) -> list[Made]:
+        """What there is, in the order in which it was made."""
+        return list(self._made.values())
+
+    def get(self, name: str) -> Made | None:
+        """A resource by its name in the template."""
+        return self._made.get(name)
+
+    def put(self, made: Made) -> None:
+        """Remember a resource."""
+        self._made[made.name] = made
+        self._write()
+
+    def drop(self, name: str) -> None:
+        """Forget a resource."""
+        del self._made[name]
+        self._write()
+
+    def _write(self) -> None:
+        kept = Remembered(stack=self._stack, template=self._template, resources=tuple(self._made.values()))
+        unfinished = self.path.with_suffix(".new")
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(kept), indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(self.path)
+
+
+def read_state(folder: Path) -> Remembered | None:
+    """What is remembered in a folder; None where nothing is. Raises Corrupt."""
+    path = folder / "stack.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Remembered)
+    except FileNotFoundError:
+        return None
+    except (msgspec.MsgspecError, OSError) as error:
+        raise Corrupt(f"{path}: cannot be read ({error}): put back the file, or begin with another --data.") from None
