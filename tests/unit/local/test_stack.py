@@ -151,9 +151,7 @@ def test_a_state_that_was_lost_is_found_again_in_the_cloud(bench: Bench) -> None
 
 def test_a_resource_that_a_service_refuses_is_named_with_its_place(bench: Bench) -> None:
     with pytest.raises(TemplateError, match=r"template\.yaml: Resources\.A|template\.yaml:\d+: Resources\.A") as error:
-        bench.deploy(
-            "Resources: {B: {Type: AWS::SNS::Topic}, A: {Type: AWS::S3::Bucket, Properties: {BucketName: b}}}"
-        )
+        bench.deploy("Resources: {B: {Type: AWS::SNS::Topic}, A: {Type: AWS::S3::Bucket, Properties: {BucketName: b}}}")
     assert "AWS::S3::Bucket" in str(error.value)
     assert [each.name for each in StateFile(bench.folder, "app", bench.folder).resources()] == ["B"]
 
