@@ -92,3 +92,20 @@ def test_a_mock_configuration_answers_a_run(treadle: Treadle, folder: Path) -> N
     assert (nameless.exit_code, "name one, such as MockConfigFile.json#orders/Busy" in nameless.stderr) == (2, True)
     unknown = treadle(*command, "MockConfigFile.json#Bussy")
     assert (unknown.exit_code, "there is no test case 'Bussy'" in unknown.stderr) == (2, True)
+
+
+def test_exploring_tells_what_ends_badly_and_writes_scenarios_that_are_green(treadle: Treadle, folder: Path) -> None:
+    result = treadle("test", "--explore", "orders.asl.json", "--write", "found")
+    assert result.exit_code == 0, result.stderr
+    assert "orders.asl.json: 3 of 3 branches reached" in result.stdout
+    assert "'Ship' fails with Unexpected: nothing catches it" in result.stdout
+    assert treadle("test", "found").exit_code == 0
+    again = treadle("test", "--explore", "orders.asl.json", "--write", "found")
+    assert (again.exit_code, "is there already" in again.stderr) == (2, True)
+    (told,) = json.loads(treadle("test", "--explore", "orders.asl.json", "--json").stdout)
+    assert (told["branches"], told["reached"], told["ways"][0]["status"]) == (3, 3, "SUCCEEDED")
+
+
+def test_write_without_explore_is_refused(treadle: Treadle, scenarios: Path) -> None:
+    result = treadle("test", "orders.scenario.yaml", "--write", "found")
+    assert (result.exit_code, "--write: it goes with --explore" in result.stderr) == (2, True)

@@ -1,0 +1,12 @@
+"""Scenarios that nobody had to write: every branch of a definition that can be reached with one failure.
+
+Reading order: reads.py (what a state reads), data.py (inputs and answers, and where a value came from), choices.py
+(what a Choice could be told), search.py (runs and repairs), explore.py (what is found), writing.py (as a file). Data is
+found by trying: a run that fails for want of data shows what is missing. Nothing is guaranteed to be found; what is
+found is a run that happened.
+"""
+
+from treadle.scenarios.exploring.explore import Exploration, Explored, explore
+from treadle.scenarios.exploring.writing import write_scenarios
+
+__all__ = ["Exploration", "Explored", "explore", "write_scenarios"]

@@ -1,0 +1,124 @@
+"""What the fields of a state read: paths into its input, its result, variables. Found in the text, not by evaluation.
+
+Owns the patterns. What they miss is found no data for; what they find too much is data that nobody needs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from treadle.language.lints.outline import State
+from treadle.language.scope import Json
+from treadle.language.values import is_array, is_object
+
+Root: TypeAlias = Literal["input", "result", "execution", "item", "variable"]
+Keys: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One path. `variable` is the variable that it starts from; `guess` is a value that may fit."""
+
+    root: Root
+    path: Keys
+    guess: Json
+    variable: str = ""
+
+
+_STEP: Final = r"(?:\.[\w-]+|\.`[^`]+`|\[(?:'[^']*'|\"[^\"]*\"|-?\d+|\*)\])"
+_PATH: Final = re.compile(rf"(\$\$?)(\w*)({_STEP}*)")
+_STEPS: Final = re.compile(r"\.([\w-]+)|\.`([^`]+)`|\[(?:'([^']*)'|\"([^\"]*)\"|(-?\d+)|(\*))\]")
+_ELSEWHERE: Final = ("Branches", "ItemProcessor", "Iterator", "Comment", "ResultPath", "Next", "Catch", "Retry")
+_CONTEXT: Final[dict[Keys, Root]] = {("Execution", "Input"): "execution", ("Map", "Item", "Value"): "item"}
+_LISTS: Final = re.compile(
+    r"States\.Array(?:Length|GetItem|Contains|Partition|Unique)\(\s*$|\$(?:count|map|filter|reduce|sum|each)\(\s*$"
+)
+_NUMBERS: Final = re.compile(r"MathAdd\([^)]*$|MathRandom\([^)]*$|ArrayRange\([^)]*$|[-+*/<>]=?\s*$")
+
+
+def reads_of(state: State) -> list[Read]:
+    """What the fields of a state read, in the order of the text."""
+    found: list[Read] = []
+    for name, value in state.fields.items():
+        if name not in _ELSEWHERE:
+            for key, text in _texts(name, value):
+                found += _in_text(state, name, key, text)
+    return found
+
+
+def reads_in(state: State, text: str) -> list[Read]:
+    """What an expression or path of a state reads."""
+    return [*_in_text(state, "Choices", "", text)]
+
+
+def _texts(key: str, value: Json) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        if key.endswith((".$", "Path", "Variable")) or value.lstrip().startswith("{%"):
+            yield key, value
+    elif is_object(value):
+        for name, each in value.items():
+            yield from _texts(name, each)
+    elif is_array(value):
+        for each in value:
+            yield from _texts(key, each)
+
+
+def _in_text(state: State, field: str, key: str, text: str) -> Iterator[Read]:
+    for match in _PATH.finditer(text):
+        dollars, name, steps = match.groups()
+        path = _steps(steps)
+        guess = _guess(key or field, text[: match.start()], text[match.end() :])
+        if state.language == "JSONata" and name == "states" and path:
+            root, path = path[0], path[1:]
+            if root in ("input", "result"):
+                yield Read("input" if root == "input" else "result", path, guess)
+            elif root == "context":
+                yield from _of_context(path, guess)
+        elif dollars == "$$":
+            yield from _of_context(path, guess)
+        elif name:
+            if path or not text[match.end() :].startswith("("):
+                yield Read("variable", path, guess, name)
+        elif state.language == "JSONPath":
+            of_result = field in ("ResultSelector", "OutputPath", "Assign") and state.type in (
+                "Task",
+                "Map",
+                "Parallel",
+            )
+            taken = state.fields.get("InputPath") if field != "InputPath" else None
+            before = _steps(taken[1:]) if isinstance(taken, str) and taken[1:2] in (".", "[") else ()
+            if field == "OutputPath" and isinstance(state.fields.get("ResultPath"), str | None):
+                placed = state.fields.get("ResultPath", "$")
+                prefix = _steps(placed[1:]) if isinstance(placed, str) else ()
+                of_result = placed == "$" or (bool(prefix) and path[: len(prefix)] == prefix)
+                path, before = (path[len(prefix) :], before) if of_result else (path, ())
+            yield Read("result", path, guess) if of_result else Read("input", before + path, guess)
+
+
+def _of_context(path: Keys, guess: Json) -> Iterator[Read]:
+    for start, root in _CONTEXT.items():
+        if path[: len(start)] == start:
+            yield Read(root, path[len(start) :], guess)
+
+
+def _steps(text: str) -> Keys:
+    steps: list[str | int] = []
+    for match in _STEPS.finditer(text):
+        name = match[1] or match[2] or match[3] or match[4]
+        steps.append(name if name is not None else 0 if match[6] else max(0, int(match[5])))
+    return tuple(steps)
+
+
+def _guess(key: str, before: str, after: str) -> Json:
+    if key in ("ItemsPath", "Items") or _LISTS.search(before):
+        return [{}]
+    if key in ("TimestampPath", "Timestamp"):
+        return "2026-01-01T00:00:00Z"
+    if "Seconds" in key or key.startswith(("MaxConcurrency", "Tolerated", "MaxItems")) or _NUMBERS.search(before):
+        return 1
+    if before.rstrip().endswith("StringToJson("):
+        return "{}"
+    return 1 if re.match(r"\s*[-+*/<>]", after) else "text"
