@@ -7,7 +7,7 @@ business of its own module.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
@@ -227,7 +227,7 @@ def _unloaded(
     for number, line in enumerate(text.decode("utf-8", "replace").splitlines(), 1):
         if url := line.strip().strip('"'):
             holder, name = _location(access, bucket, owner, url, f"{source}: line {number}")
-            yield from _read(holder, name, None, replace(format))
+            yield from _read(holder, name, None, format)
 
 
 def _location(access: Access, bucket: Bucket, owner: str | None, url: str, place: str) -> tuple[Bucket, str]:

@@ -126,7 +126,9 @@ class _FileUpload:
         self._name = name
         # The same name each time: what a crash left behind is overwritten by the next attempt.
         self._beside = path.with_name(f".{path.name}.part")
-        self._file = self._beside.open("wb")
+        # A link in its place would lead away.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        self._file = os.fdopen(os.open(self._beside, flags, 0o666), "wb")
 
     def write(self, part: bytes) -> None:
         try:
@@ -150,5 +152,8 @@ class _FileUpload:
             raise Fault(f"{self._name}: {error.strerror}") from None
 
     def abort(self) -> None:
-        self._file.close()
-        self._beside.unlink(missing_ok=True)
+        try:
+            self._beside.unlink(missing_ok=True)
+            self._file.close()
+        except OSError as error:
+            raise Fault(f"{self._name}: {error.strerror}") from None

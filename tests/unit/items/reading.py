@@ -17,6 +17,18 @@ from treadle.runtime.ports import ItemPage
 GET, LIST = "arn:aws:states:::s3:getObject", "arn:aws:states:::s3:listObjectsV2"
 
 
+class Text:
+    """An object in memory."""
+
+    def __init__(self, content: bytes, source: str = "S3://bucket/file") -> None:
+        self.content = content
+        self.source = source
+        self.size = len(content)
+
+    def read(self, start: int, length: int) -> bytes:
+        return self.content[start : start + length]
+
+
 def folder(path: Path, files: Mapping[str, bytes | str]) -> str:
     """A folder with these files, as the name of a bucket."""
     for name, content in files.items():
@@ -76,9 +88,9 @@ def items(*given: Any, **settings: Any) -> list[Any]:
     return [item for page in pages(*given, **settings) for item in page.items]
 
 
-def cause(read: Callable[[], object]) -> str:
-    """Why reading fails."""
+def cause(work: Callable[[], object], name: str = "States.ItemReaderFailed") -> str:
+    """Why reading fails, or writing, with that error name."""
     with pytest.raises(StatesError) as caught:
-        read()
-    assert caught.value.name == "States.ItemReaderFailed"
+        work()
+    assert caught.value.name == name
     return caught.value.cause or ""

@@ -8,26 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reading import cause, folder, items
+from reading import Text, cause, folder, items
 
 from treadle.items import pieces
 from treadle.items.csv_rows import csv_blocks
 
 FIRST_ROW = {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}
 GIVEN = {"InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": ["a", "b", "c"]}
-
-
-class Text:
-    """An object in memory."""
-
-    source = "S3://bucket/file.csv"
-
-    def __init__(self, text: bytes) -> None:
-        self.text = text
-        self.size = len(text)
-
-    def read(self, start: int, length: int) -> bytes:
-        return self.text[start : start + length]
 
 
 def decoded(text: str, headers: list[str] | None, delimiter: str = ",") -> list[Any]:

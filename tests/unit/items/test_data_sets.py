@@ -16,9 +16,7 @@ import pytest
 from reading import GET, LIST, access, bucket, cause, folder, items, pages
 
 from local_cloud import LocalCloud
-from treadle.errors import StatesError
 from treadle.items import Access, DataSets, s3
-from treadle.items.data_sets import _Manifest
 
 CSV = {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}
 JSONL = {"InputType": "JSONL"}
@@ -354,13 +352,3 @@ def test_reading_can_be_given_up_at_any_time(tmp_path: Path) -> None:
 
     asyncio.run(read())
     assert sorted(Path("/proc/self/fd").iterdir()) == before
-
-
-def test_a_manifest_needs_no_more_than_aws_promises() -> None:
-    assert _Manifest("CSV", "Bucket, Key", []).destinationBucket == ""
-
-
-def test_an_error_of_the_workflow_is_what_is_raised(tmp_path: Path) -> None:
-    with pytest.raises(StatesError) as caught:
-        items(tmp_path.as_uri(), {"Key": "nothing"}, JSONL)
-    assert caught.value.name == "States.ItemReaderFailed"

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from reading import cause, folder, items, pages
+from reading import Text, cause, folder, items, pages
 
 from treadle.items import parquet_rows, pieces
 
@@ -85,15 +85,8 @@ def test_damaged_compression_is_told(name: str, content: bytes, told: str, tmp_p
 
 
 def test_a_small_file_that_holds_much_is_read_piece_by_piece() -> None:
-    class Zeros:
-        source = "S3://bucket/bomb.gz"
-        content = gzip.compress(b"\0" * 50_000_000)
-        size = len(content)
-
-        def read(self, start: int, length: int) -> bytes:
-            return self.content[start : start + length]
-
-    assert max(map(len, pieces.pieces(Zeros()))) <= pieces.PIECE
+    zeros = Text(gzip.compress(b"\0" * 50_000_000), "S3://bucket/bomb.gz")
+    assert max(map(len, pieces.pieces(zeros))) <= pieces.PIECE
 
 
 def test_the_rows_of_parquet_are_items(tmp_path: Path) -> None:

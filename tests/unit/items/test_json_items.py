@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reading import cause, folder, items
+from reading import Text, cause, folder, items
 
 from treadle.items import json_items, pieces
 from treadle.items.json_items import json_blocks
@@ -25,21 +25,8 @@ VALUES = st.recursive(
 )
 
 
-class Text:
-    """An object in memory."""
-
-    source = "S3://bucket/file.json"
-
-    def __init__(self, text: str) -> None:
-        self.text = text.encode()
-        self.size = len(self.text)
-
-    def read(self, start: int, length: int) -> bytes:
-        return self.text[start : start + length]
-
-
 def decoded(text: str, pointer: str | None = None) -> list[Any]:
-    return [item for block in json_blocks(Text(text), pointer) for item in block.items()]
+    return [item for block in json_blocks(Text(text.encode()), pointer) for item in block.items()]
 
 
 @given(

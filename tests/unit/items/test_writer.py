@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reading import access, bucket, folder, items
+from reading import access, bucket, cause, folder, items
 
 from local_cloud import LocalCloud
-from treadle.errors import StatesError
 from treadle.items import Access, ResultFiles, writer
 from treadle.runtime.ports import MapResults
 
@@ -71,11 +70,8 @@ def write(
     return asyncio.run(go())
 
 
-def cause(work: Callable[[], object]) -> str:
-    with pytest.raises(StatesError) as caught:
-        work()
-    assert caught.value.name == "States.ResultWriterFailed"
-    return caught.value.cause or ""
+def why(work: Callable[[], object]) -> str:
+    return cause(work, "States.ResultWriterFailed")
 
 
 RECORDS = [
@@ -217,7 +213,7 @@ def test_what_fails_in_the_middle_leaves_no_file_behind(place: Any, local_cloud:
 
 
 def test_what_s3_refuses_is_told(local_cloud: LocalCloud) -> None:
-    told = cause(lambda: write("no-such-bucket", RECORDS, cloud=local_cloud))
+    told = why(lambda: write("no-such-bucket", RECORDS, cloud=local_cloud))
     assert told.startswith(f"S3://no-such-bucket/out/{UNIQUE}/")
     assert "Error Code: NoSuchBucket" in told
 
@@ -234,9 +230,16 @@ def test_what_s3_refuses_is_told(local_cloud: LocalCloud) -> None:
 )
 def test_wrong_arguments_are_told(arguments: Mapping[str, Any], told: str, tmp_path: Path) -> None:
     where = folder(tmp_path / "data", {"file": ""})
-    assert told in cause(lambda: write(where, RECORDS, arguments=arguments))
+    assert told in why(lambda: write(where, RECORDS, arguments=arguments))
+
+
+def test_a_link_in_place_of_a_file_leads_nowhere(tmp_path: Path) -> None:
+    where = folder(tmp_path / "data", {f"out/{UNIQUE}/": ""})
+    (tmp_path / "data" / "out" / UNIQUE / ".manifest.json.part").symlink_to(tmp_path / "outside")
+    assert "manifest.json: Too many levels of symbolic links" in why(lambda: write(where, []))
+    assert not (tmp_path / "outside").exists()
 
 
 def test_other_actions_write_nothing(tmp_path: Path) -> None:
-    told = cause(lambda: write(folder(tmp_path, {}), [], resource="arn:aws:states:::s3:getObject"))
+    told = why(lambda: write(folder(tmp_path, {}), [], resource="arn:aws:states:::s3:getObject"))
     assert told == "getObject writes no results; use s3:putObject"
