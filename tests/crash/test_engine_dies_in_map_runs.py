@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -185,3 +185,50 @@ def test_an_engine_that_dies_at_any_commit_of_a_map_run_is_followed_by_one_that_
 @pytest.mark.parametrize("kind", ["STANDARD", "EXPRESS"])
 def test_an_engine_that_dies_after_every_commit_gets_through_a_map_run(kind: str) -> None:
     run(story(kind, 1, True, every=True))
+
+
+async def stopped(inner: MemoryStore, commits: int, written: bool) -> int:
+    """A map run whose execution is stopped by an engine that dies; gives how many commits were taken."""
+    outside, at = Outside(), START
+    each = machine("STANDARD")
+    text = each.definition.replace('"First": {"Type": "Pass", ', '"First": {"Type": "Wait", "Seconds": 90, ')
+    each = replace(each, definition=text)
+    for number in (commits, 10**9):
+        store: Any = Mortal(inner, number, written)
+        options: Any = {"clock": VirtualClock(at), "seed": "s", "reader": outside, "writer": outside}
+        async with Engine(store, {"lambda": outside}, **options) as engine:
+            driving = asyncio.create_task(stop_it(engine, each))
+            dying = asyncio.create_task(store.dead.wait())
+            await asyncio.wait((driving, dying), return_when=asyncio.FIRST_COMPLETED)
+            at = engine.clock.now()
+            for task in (driving, dying):
+                task.cancel()
+            await asyncio.wait((driving, dying))
+    return 10**9 - store.left
+
+
+async def stop_it(engine: Engine, each: StateMachine) -> None:
+    arn = engine.arn_of(each, "x")
+    try:
+        await engine.start(each, {}, "x")
+    except ApiError as error:
+        assert error.code == "ExecutionAlreadyExists"
+    await engine.clock.sleep_until(START + 1)
+    await engine.stop(arn)
+    await engine.clock.sleep_until(START + 10)
+
+
+def test_whenever_an_engine_dies_while_a_map_run_is_stopped_its_children_are_stopped() -> None:
+    async def tried(number: int, written: bool) -> int:
+        inner = MemoryStore()
+        taken = await stopped(inner, number, written)
+        found = [each async for each in inner.every()]
+        assert all(each.status == "ABORTED" for each in found), found
+        for summary in found:
+            assert await inner.waits(summary.arn) == []
+        return taken
+
+    most = 16
+    for number in range(1, most):
+        for written in (False, True):
+            run(tried(number, written))

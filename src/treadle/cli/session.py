@@ -30,6 +30,7 @@ from treadle.integrations.connections import Connections
 from treadle.integrations.event_bridge import AccountConnections
 from treadle.integrations.mcp_servers import McpServer, read_servers
 from treadle.integrations.sealing import Sealer
+from treadle.items import Access, DataSets, ResultFiles
 from treadle.language.compile import compile_definition
 from treadle.machine.journal import Entry
 from treadle.runtime.clock import RealClock, VirtualClock
@@ -211,7 +212,16 @@ async def at_work(
             # Task tokens are part of what a run may show, and here they guard nothing.
             await store.setting("token-key", hashlib.sha256(seed.encode()).hexdigest())
 
-        engine = Engine(family.view, scripted(script, lambda: engine, table), clock=clock, seed=seed)
+        items = Access()
+        stack.push_async_callback(items.close)
+        engine = Engine(
+            family.view,
+            scripted(script, lambda: engine, table),
+            reader=DataSets(items),
+            writer=ResultFiles(items),
+            clock=clock,
+            seed=seed,
+        )
         await stack.enter_async_context(engine)
         for summary, _ in past.executions:
             for row in await store.waits(summary.arn):

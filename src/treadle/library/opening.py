@@ -21,6 +21,7 @@ from typing import Final, TypeAlias
 
 from treadle.errors import ApiError, StatesError, TreadleError
 from treadle.integrations.assembly import Parts, assembled
+from treadle.items import Access, DataSets, ResultFiles
 from treadle.language.scope import Json
 from treadle.library.callables import Callables, Function, Served
 from treadle.machine.commands import RunTask, Status
@@ -217,7 +218,10 @@ async def open(
         table["lambda"] = Served(table["lambda"])
         table.update(integrations or {})
         clock = VirtualClock(START) if virtual_time else RealClock()
-        engine = Engine(open_store(os.fspath(store)), table, clock=clock, seed=seed)
+        items = Access()
+        stack.push_async_callback(items.close)
+        reader, writer = DataSets(items), ResultFiles(items)
+        engine = Engine(open_store(os.fspath(store)), table, reader=reader, writer=writer, clock=clock, seed=seed)
         await stack.enter_async_context(engine)
         yield Treadle(engine, known)
 

@@ -9,17 +9,19 @@ itself. Neighbours: engine.py, control_socket.py, offline.py.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from typing import Annotated, Any, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
 from treadle.errors import ApiError, NotFound
 from treadle.language.scope import Json
-from treadle.machine.commands import RunTask, Status
+from treadle.machine.commands import RunTask, StartMapRun, Status
 from treadle.machine.journal import Entry
 from treadle.runtime.engine import Engine
 from treadle.runtime.ports import Page, Summary, WaitKind, WaitRow
+
+_PAGE: Final = 1000
 
 _PageSize: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
@@ -218,7 +220,7 @@ class EngineControl(Control):
 
     async def _tasks(self, request: ListTasks) -> AsyncIterator[OpenWait]:
         left = request.limit
-        async for arn in self._running() if request.arn is None else _single(request.arn):
+        async for arn in self._running() if request.arn is None else self._with_children(request.arn):
             for wait in await self._open(arn, request.tokens):
                 if wait.kind in ("callback", "activity") and left:
                     left -= 1
@@ -227,14 +229,23 @@ class EngineControl(Control):
                 return
 
     async def _running(self) -> AsyncIterator[str]:
-        after: str | None = None
-        while True:
-            page = await self._engine.store.executions(None, "RUNNING", 1000, after)
-            for summary in page.executions:
-                yield summary.arn
-            if page.next is None:
-                return
-            after = page.next
+        store = self._engine.store
+        async for summary in _paged(lambda after: store.executions(None, "RUNNING", _PAGE, after)):
+            async for arn in self._with_children(summary.arn):
+                yield arn
+
+    async def _with_children(self, arn: str) -> AsyncIterator[str]:
+        """An execution, and what runs of the children of its map runs."""
+        yield arn
+        store = self._engine.store
+        try:
+            rows = await store.waits(arn)
+        except NotFound:
+            return
+        for run in [row.command.arn for row in rows if isinstance(row.command, StartMapRun)]:
+            async for child in _paged(lambda after, run=run: store.children(run, "RUNNING", _PAGE, after)):
+                async for below in self._with_children(child.arn):
+                    yield below
 
     async def _open(self, arn: str, tokens: bool = False) -> list[OpenWait]:
         try:
@@ -276,10 +287,6 @@ class EngineControl(Control):
         return self._engine.token(arn, wait)
 
 
-async def _single(arn: str) -> AsyncIterator[str]:
-    yield arn
-
-
 def _open_wait(row: WaitRow, state: str, token: str | None) -> OpenWait:
     task = row.command if isinstance(row.command, RunTask) else None
     answered = row.kind in ("callback", "activity")
@@ -307,3 +314,15 @@ def state_names(journal: list[Entry]) -> dict[int, str]:
         if entry.frame in current and not entry.type.startswith("Execution"):
             names[number] = current[entry.frame]
     return names
+
+
+async def _paged(fetch: Callable[[str | None], Awaitable[Page]]) -> AsyncIterator[Summary]:
+    """The executions of all pages."""
+    after: str | None = None
+    while True:
+        page = await fetch(after)
+        for summary in page.executions:
+            yield summary
+        if page.next is None:
+            return
+        after = page.next

@@ -326,7 +326,8 @@ class LiveRun:
         run, before, close = state.run, state.summary, state.run.close
         runs = run.status == "RUNNING"
         opened = [self._row(run.plan.name)] if runs and not state.under_way else []
-        ends = not runs and not state.waits and state.under_way
+        # Of a run that succeeded no child runs any more; of any other one that must be seen to.
+        ends = run.status == "SUCCEEDED" and state.under_way
         state.summary = msgspec.structs.replace(
             before,
             length=before.length + len(entries),
