@@ -44,7 +44,7 @@ def test_missing_data_is_found_in_the_input_and_in_answers() -> None:
     )
     first = found.explored[0]
     assert (first.tried.run.status, found.reached) == ("SUCCEEDED", found.branches)
-    assert first.data.input == {"order": {"id": "text", "items": [{"sku": "text"}]}}
+    assert first.data.input == {"order": {"id": "text", "items": [{"sku": {}}]}}
     assert first.data.answers["Ask"] == [{"return": {"delay": 1}}]
 
 
@@ -144,7 +144,7 @@ def test_what_was_written_reads_back_and_is_green(tmp_path: Path) -> None:
 # ---- published definitions ---------------------------------------------------------------------------------------
 
 REFUSED = 3
-BRANCHES, REACHED, WAYS = 594, 500, 1000
+BRANCHES, REACHED, WAYS = 594, 520, 1100
 """How many branches the published definitions have, and how many of them, and ways, are found at least."""
 
 

@@ -17,7 +17,7 @@ from treadle.scenarios.exploring.reads import Keys, Read, Root, reads_in
 
 _EARLY, _LATE = "1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
 _OF_TYPE: Final[dict[str, tuple[Json, Json]]] = {
-    "IsPresent": ("text", ABSENT),
+    "IsPresent": ({}, ABSENT),
     "IsNull": (None, "text"),
     "IsNumeric": (1, "text"),
     "IsString": ("text", 1),

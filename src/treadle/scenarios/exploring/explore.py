@@ -203,6 +203,7 @@ class _Explorer:
 
     def conclude(self) -> None:
         exploration = self.exploration
+        wanting: set[str] = set()
         exploration.runs = self.search.count
         for explored in exploration.explored:
             run = explored.tried.run
@@ -214,6 +215,9 @@ class _Explorer:
                 )
             elif explored.tried.wanting is not None:
                 _, at, cause = explored.tried.wanting
+                if at.details["name"] in wanting:
+                    continue
+                wanting.add(at.details["name"])
                 exploration.findings.append(
                     f"{explored.name}: '{at.details['name']}' fails for want of data that was not found: {cause[:300]}"
                 )

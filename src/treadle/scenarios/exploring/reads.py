@@ -32,6 +32,7 @@ _STEP: Final = r"(?:\.[\w-]+|\.`[^`]+`|\[(?:'[^']*'|\"[^\"]*\"|-?\d+|\*)\])"
 _PATH: Final = re.compile(rf"(\$\$?)(\w*)({_STEP}*)")
 _STEPS: Final = re.compile(r"\.([\w-]+)|\.`([^`]+)`|\[(?:'([^']*)'|\"([^\"]*)\"|(-?\d+)|(\*))\]")
 _ELSEWHERE: Final = ("Branches", "ItemProcessor", "Iterator", "Comment", "ResultPath", "Next", "Catch", "Retry")
+_SINKS: Final = ("Parameters", "Arguments")
 _CONTEXT: Final[dict[Keys, Root]] = {("Execution", "Input"): "execution", ("Map", "Item", "Value"): "item"}
 _LISTS: Final = re.compile(
     r"States\.Array(?:Length|GetItem|Contains|Partition|Unique)\(\s*$|\$(?:count|map|filter|reduce|sum|each)\(\s*$"
@@ -71,6 +72,9 @@ def _in_text(state: State, field: str, key: str, text: str) -> Iterator[Read]:
         dollars, name, steps = match.groups()
         path = _steps(steps)
         guess = _guess(key or field, text[: match.start()], text[match.end() :])
+        # What goes on to other states may have members there, so it is an object until something wants text.
+        if guess == "text" and state.type != "Fail" and not (state.type == "Task" and field in _SINKS):
+            guess = {}
         if state.language == "JSONata" and name == "states" and path:
             root, path = path[0], path[1:]
             if root in ("input", "result"):

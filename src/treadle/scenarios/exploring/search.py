@@ -90,7 +90,7 @@ class Tried:
             for entry in run.journal:
                 if entry.type == "EvaluationFailed" or (entry.type == "ExecutionFailed" and not self.endless):
                     error, cause = entry.details.get("error"), entry.details.get("cause") or ""
-                    if error in WANT_OF_DATA and (at := _entering(run, cause)) is not None:
+                    if isinstance(error, str) and error in WANT_OF_DATA and (at := _entering(run, cause)) is not None:
                         return run, at, cause
         return None
 
