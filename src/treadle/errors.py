@@ -64,9 +64,13 @@ class Locked(StoreError):
 
 
 class ApiError(TreadleError):
-    """A call that the engine refuses, with the error code that AWS has for it."""
+    """A call that is refused, with the error code that AWS has for it.
 
-    def __init__(self, code: str, message: str) -> None:
+    `details` are members that AWS's error has beside its message (`reason`, `resourceName`).
+    """
+
+    def __init__(self, code: str, message: str, **details: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.details = details

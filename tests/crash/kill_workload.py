@@ -205,10 +205,14 @@ class Worker:
                 await self._engine.succeed_task(taken.token, taken.input)
 
 
+async def _machine(arn: str) -> StateMachine | None:
+    return MACHINES.get(arn)
+
+
 async def main(folder: Path) -> None:
     ledger = Ledger(folder / "ledger")
     functions = Functions(ledger)
-    nested = StatesIntegration(lambda: engine, MACHINES.get)
+    nested = StatesIntegration(lambda: engine, _machine)
     integrations = {"lambda": functions, "sqs": functions, "states": nested}
     # Named before it is opened: opening takes up the calls of its predecessor, nested executions among them.
     engine = Engine(SqliteStore(folder / "treadle.db"), integrations)

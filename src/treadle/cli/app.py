@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "connections": "treadle.cli.connections:connections",
     "verify": "treadle.cli.verify:verify",
     "test": "treadle.cli.test:test",
+    "up": "treadle.cli.up:up",
 }
 
 

@@ -120,7 +120,7 @@ class MachineFolder:
         self._folder = folder
         self._known = {each.machine.name: each for each in known}
 
-    def __call__(self, arn: str) -> StateMachine | None:
+    async def __call__(self, arn: str) -> StateMachine | None:
         """The machine; None when there is none. Raises StatesError when its definition cannot run."""
         try:
             found = self.find(arn)

@@ -23,6 +23,7 @@ from treadle.integrations.mcp_servers import McpServer
 from treadle.integrations.mcp_sessions import Sessions
 from treadle.integrations.states import Machines, StatesIntegration
 from treadle.runtime.engine import Engine
+from treadle.runtime.express import Express
 from treadle.runtime.ports import Integration
 
 
@@ -32,6 +33,7 @@ class Parts:
 
     engine: Callable[[], Engine]
     machines: Machines
+    express: Callable[[], Express] | None = None
     functions: Functions | None = None
     lambda_endpoint: LambdaEndpoint | None = None
     connections: Connections | None = None
@@ -46,7 +48,7 @@ async def assembled(parts: Parts) -> AsyncGenerator[dict[str, Integration]]:
     Enter it before the engine, so that calls under way have ended when it closes.
     """
     async with AsyncExitStack() as stack:
-        table: dict[str, Integration] = {"states": StatesIntegration(parts.engine, parts.machines)}
+        table: dict[str, Integration] = {"states": StatesIntegration(parts.engine, parts.machines, parts.express)}
         if parts.functions is not None:
             stack.push_async_callback(parts.functions.close)
         if parts.lambda_endpoint is not None:

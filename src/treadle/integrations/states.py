@@ -17,6 +17,7 @@ from treadle.integrations.arguments import expect_action, members, optional_text
 from treadle.language.scope import Json
 from treadle.machine.journal import json_text
 from treadle.runtime.engine import Engine, Result, Started
+from treadle.runtime.express import Express
 from treadle.runtime.machines import StateMachine
 from treadle.runtime.ports import Call, Redelivery
 
@@ -26,25 +27,30 @@ _SUFFIX: Final = ".sync:2"
 class Machines(Protocol):
     """Finds state machines by ARN."""
 
-    def __call__(self, arn: str) -> StateMachine | None:
+    async def __call__(self, arn: str) -> StateMachine | None:
         """The machine, or None."""
         ...
 
 
 class StatesIntegration:
-    """Starts executions of this engine from its own executions."""
+    """Starts executions of this engine from its own executions.
+
+    Where there is an `express`, it runs those of Express state machines; without one they are durable as well.
+    """
 
     redelivery: Redelivery = "again"
 
-    def __init__(self, engine: Callable[[], Engine], machines: Machines) -> None:
-        self._engine, self._machines = engine, machines
+    def __init__(
+        self, engine: Callable[[], Engine], machines: Machines, express: Callable[[], Express] | None = None
+    ) -> None:
+        self._engine, self._machines, self._express = engine, machines, express
 
     async def call(self, call: Call) -> Json:
         """Start the child."""
         expect_action(call, ("startExecution",))
         given = members(call.arguments)
         arn = required_text(given, "StateMachineArn")
-        machine = self._machines(arn)
+        machine = await self._machines(arn)
         if machine is None:
             raise _refused("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'", call)
         started = await self._start(call, machine, _input(given.get("Input", {})), optional_text(given, "Name"))
@@ -60,6 +66,8 @@ class StatesIntegration:
         parent = call.execution_arn, call.wait
         name = name or call.idempotency
         try:
+            if machine.type == "EXPRESS" and self._express is not None:
+                return await self._express().start(machine, input, name)
             return await engine.start(machine, input, name, parent=parent)
         except ApiError as error:
             if error.code == "ExecutionAlreadyExists":

@@ -43,17 +43,17 @@ def location(path: Sequence[str | int]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f"/{part}" for part in path) or "/"
 
 
-def parse(text: str) -> tuple[Definition | None, list[Diagnostic]]:
+def parse(text: str, yaml: bool = True) -> tuple[Definition | None, list[Diagnostic]]:
     """The definition that a text of JSON or YAML holds, and what is wrong with the text.
 
     There is no definition exactly if a finding is an error. Text that begins with `{` or `[` is JSON; other text that
-    is a YAML mapping is YAML; the rest is judged as JSON.
+    is a YAML mapping is YAML, unless `yaml` is False; the rest is judged as JSON.
     """
     if fault := _unreadable(text):
         return None, [fault]
     places = Places(text)
     try:
-        root, places = _read(text)
+        root, places = _read(text, yaml)
     except JsonSyntaxError as error:
         place = source(text, places, error.end)
         remedy = "Correct the JSON at this place."
@@ -80,8 +80,8 @@ def _unreadable(text: str) -> Diagnostic | None:
     return None
 
 
-def _read(text: str) -> tuple[Json, Places]:
-    if text.lstrip()[0] not in "{[":
+def _read(text: str, yaml: bool) -> tuple[Json, Places]:
+    if yaml and text.lstrip()[0] not in "{[":
         places = Places(text)
         try:
             root = yaml_text.decode(text, places)

@@ -71,11 +71,13 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An execution with its input and, when it succeeded, its output."""
+    """An execution with its input and, when it succeeded, its output. `input_text` is the input as it was written."""
 
     summary: Summary
     input: Json
     output: Json
+    input_text: str | None = None
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +180,14 @@ class Engine:
         parent: tuple[str, int] | None = None,
         counts_redrives: bool = True,
         longest: float | None = None,
+        text: str | None = None,
+        trace_header: str | None = None,
     ) -> Started:
         """Start a durable execution. Durable when it returns; it runs on by itself.
 
         Repeating a start with the same name and input while the execution runs gives the first one again. The ARN
-        follows from the machine's and the name unless given; `longest` bounds the seconds that the execution may take.
+        follows from the machine's and the name unless given; `longest` bounds the seconds that the execution may take;
+        `text` is the input as it was written, for the history.
         Raises ApiError ExecutionAlreadyExists and InvalidExecutionInput, DefinitionError, StoreError.
         """
         with self.clock.busy():
@@ -202,6 +207,8 @@ class Engine:
             parent=parent,
             version_arn=machine.version_arn,
             alias_arn=machine.alias_arn,
+            revision=machine.revision,
+            trace_header=trace_header,
         )
         identity = Identity(
             arn=arn,
@@ -216,7 +223,7 @@ class Engine:
         )
         live = Live(self, summary, plan, Execution(plan))
         try:
-            await self._lives.begin(live, StartRequested(input, identity))
+            await self._lives.begin(live, StartRequested(input, identity, text))
         except Conflict:
             return await self._started_before(arn, digest)
         return Started(arn, live.execution.started_at)
@@ -301,7 +308,8 @@ class Engine:
     async def result(self, arn: str) -> Result:
         """An execution with its input and output. Raises ApiError ExecutionDoesNotExist."""
         live = await self._lives.get(arn)
-        return Result(live.summary, live.execution.input, live.execution.output)
+        execution = live.execution
+        return Result(live.summary, execution.input, execution.output, execution.input_text, execution.identity)
 
     @staticmethod
     def arn_of(machine: StateMachine, name: str) -> str:

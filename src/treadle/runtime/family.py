@@ -8,28 +8,21 @@ else is the store's own. It neither opens nor closes the store. Neighbours: port
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Final
 
 from treadle.errors import NotFound
 from treadle.runtime.ports import Commit, Store, WaitRow
+from treadle.runtime.watched import Watched
 
 PAGE: Final = 1000
 
 
-class Family:
+class Family(Watched):
     """The executions named with `add` and their descendants. `watch` sees each commit once it is durable."""
 
     def __init__(self, store: Store, watch: Callable[[Commit], None] = lambda commit: None) -> None:
-        self._store, self._watch = store, watch
+        super().__init__(store, watch)
         self._member: dict[str, bool] = {}
-
-    @property
-    def view(self) -> Store:
-        """This view as a store: the methods that are not here are the store's."""
-        return cast("Store", self)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
     def add(self, arn: str) -> None:
         """An execution belongs."""
@@ -52,11 +45,6 @@ class Family:
 
     async def close(self) -> None:
         """The store stays open."""
-
-    async def commit(self, commit: Commit) -> None:
-        """Write one step."""
-        await self._store.commit(commit)
-        self._watch(commit)
 
     async def open_calls(self, after: tuple[str, int] | None = None, limit: int = PAGE) -> list[WaitRow]:
         """Open waits to take up again."""

@@ -19,7 +19,7 @@ _PLANS: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateMachine:
-    """A state machine as an execution sees it. `definition` is its text."""
+    """A state machine as an execution sees it. `definition` is its text, `revision` what the catalog calls it."""
 
     arn: str
     name: str
@@ -28,6 +28,7 @@ class StateMachine:
     type: Literal["STANDARD", "EXPRESS"] = "STANDARD"
     version_arn: str | None = None
     alias_arn: str | None = None
+    revision: str | None = None
 
     @property
     def digest(self) -> str:

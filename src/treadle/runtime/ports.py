@@ -43,7 +43,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an execution without reading its journal.
 
     `definition` names the definition in the store (its digest). `length` is the number of journal entries. `parent` is
-    the execution and wait that is told when this one closes. Times are seconds since the epoch.
+    the execution and wait that is told when this one closes. `revision` is what the catalog calls the definition and
+    its configuration. Times are seconds since the epoch.
 
     A map run has a summary and a journal under its own ARN, as if it were an execution: `member` tells the two apart,
     and `progress` has what only a map run has.
@@ -65,6 +66,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     parent: tuple[str, int] | None = None
     version_arn: str | None = None
     alias_arn: str | None = None
+    revision: str | None = None
+    trace_header: str | None = None
     member: Member | None = None
     progress: Progress | None = None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 import msgspec
 
@@ -35,6 +36,7 @@ class MemoryStore:
         self._settings: dict[str, str] = {}
         self._documents: dict[tuple[str, str], Document] = {}
         self._children: defaultdict[str, dict[int, _Execution]] = defaultdict(dict)  # by map run and number
+        self._numbers = count()
 
     async def open(self) -> None:
         """Nothing to do."""
@@ -50,7 +52,7 @@ class MemoryStore:
         if (commit.expected == 0) != (execution is None) or (execution and len(execution.journal) != commit.expected):
             raise Conflict(f"{arn} is not at entry {commit.expected}")
         if execution is None:
-            execution = self._executions[arn] = _Execution(len(self._executions), commit.summary)
+            execution = self._executions[arn] = _Execution(next(self._numbers), commit.summary)
             if (member := commit.summary.member) is not None and member.child is not None:
                 self._children[member.run][member.child] = execution
         if commit.anew:
@@ -61,6 +63,10 @@ class MemoryStore:
             execution.waits.pop(wait, None)
         for row in commit.opened:
             execution.waits[row.wait] = row
+
+    def forget(self, arn: str) -> None:
+        """Keep an execution no longer."""
+        self._executions.pop(arn, None)
 
     async def journal(self, arn: str) -> list[Entry]:
         """All entries of an execution."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from treadle.errors import ApiError, StatesError
-from treadle.integrations.states import StatesIntegration
+from treadle.integrations.states import Machines, StatesIntegration
 from treadle.runtime.clock import VirtualClock
 from treadle.runtime.engine import Engine
 from treadle.runtime.machines import StateMachine
@@ -67,9 +68,16 @@ CHILD = machine("child", W={"Type": "Wait", "Seconds": 30}, T={"Type": "Task", "
 FAILS = machine("fails", F={"Type": "Fail", "Error": "Mine", "Cause": "because"})
 
 
+def _finding(table: Mapping[str, StateMachine]) -> Machines:
+    async def find(arn: str) -> StateMachine | None:
+        return table.get(arn)
+
+    return find
+
+
 def open_engine(store: Store, *machines: StateMachine, at: float = START, calling: Calling | None = None) -> Engine:
     table = {each.arn: each for each in (CHILD, FAILS, *machines)}
-    states = StatesIntegration(lambda: engine, table.get)
+    states = StatesIntegration(lambda: engine, _finding(table))
     engine = Engine(store, {"states": states, "lambda": calling or Calling()}, clock=VirtualClock(at))
     return engine
 

@@ -13,7 +13,7 @@ from treadle.machine.journal import Entry
 from treadle.runtime.engine import Engine
 from treadle.runtime.execution_log import MAX_BYTES, Level, log_records
 from treadle.runtime.express import Express
-from treadle.runtime.ports import Call
+from treadle.runtime.ports import Call, Summary
 from treadle.stores import MemoryStore
 
 QUICK = machine(chain({"Type": "Pass", "Assign": {"v": 1}}, task()), "quick", type="EXPRESS")
@@ -38,7 +38,10 @@ class Bench:
         self.store = Forgetful()
         self.logs: dict[str, list[Entry]] = {}
         self.engine: Engine = open_engine(self.store, ledger)  # type: ignore[arg-type]
-        self.express = Express(self.engine, self.logs.__setitem__, self.store.forget)
+        self.express = Express(self.engine, self._keep, self.store.forget)
+
+    def _keep(self, summary: Summary, journal: list[Entry]) -> None:
+        self.logs[summary.arn] = journal
 
     async def logged(self, arn: str) -> list[str]:
         while arn not in self.logs:

@@ -81,6 +81,12 @@ def _read(state: State) -> Iterator[tuple[str, Path]]:
             yield name, slot.path
 
 
+def references(machine: Scope) -> dict[str, list[str]]:
+    """The variables that each state reads, by the states' names; without states that read none."""
+    found = {state.name: sorted({name for name, _ in _read(state)}) for state in machine.every_state()}
+    return {state: names for state, names in found.items() if names}
+
+
 def unassigned(machine: Scope) -> Findings:
     """Variables that are read and never assigned where the reader would see it."""
     assigned = {id(scope): _first_uses(scope, _assigned) for scope in machine.every_scope()}

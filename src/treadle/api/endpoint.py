@@ -1,0 +1,92 @@
+"""One endpoint for all of AWS: which backend answers a request.
+
+A request says which service it is for by the scope of its signature (AWS Signature Version 4) or by X-Amz-Target; the
+JSON protocol of Step Functions is ours, and whoever builds a server adds backends for other services and one for the
+rest. Owns that choice, and who may ask at all: never a web page of another origin, and with `guard` only who signs.
+
+    app = Endpoint({"states": StatesApp(host), "lambda": ...}, rest=...)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from treadle.api.app import Headers, Receive, Send, error_answer, respond, scope_of
+from treadle.errors import ApiError
+
+Backend: TypeAlias = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
+"""An ASGI application that answers HTTP requests."""
+Guard: TypeAlias = Callable[[Mapping[str, Any], Receive], Awaitable[Receive]]
+"""Lets a request pass, giving what its body is read from, or raises ApiError."""
+
+_TARGETS: Final = {"AWSStepFunctions": "states", "AWSLambda": "lambda"}
+_LOCAL: Final = re.compile(r"localhost|127(\.\d+){3}|::1|.*\.localhost")
+
+
+class Endpoint:
+    """Routes requests to backends by the service that they are for.
+
+    `backends` are found by the name that a signature has for a service (`states`, `lambda`, `s3`); `rest` answers for
+    every other one. `paths` are pages of our own, found by the beginning of their path, before all else.
+    """
+
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        rest: Backend | None = None,
+        paths: Mapping[str, Backend] | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        self._backends, self._rest, self._paths, self._guard = backends, rest, paths or {}, guard
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            # uvicorn asks for nothing else; a WebSocket is refused by closing it.
+            await send({"type": "websocket.close"})
+            return
+        headers: Headers = dict(scope["headers"])
+        try:
+            _refuse_strangers(headers)
+            if self._guard is not None:
+                receive = await self._guard(scope, receive)
+            backend = self._backend(scope["path"], headers)
+        except ApiError as error:
+            await respond(send, *error_answer(error))
+        else:
+            await backend(scope, receive, send)
+
+    def _backend(self, path: str, headers: Headers) -> Backend:
+        for beginning, backend in self._paths.items():
+            if path == beginning or path.startswith(f"{beginning}/"):
+                return backend
+        service = service_of(headers)
+        backend = self._backends.get(service) if service else None
+        backend = backend or self._rest
+        if backend is None:
+            named = f"The service {service!r}" if service else "A request without signature and X-Amz-Target"
+            raise ApiError(
+                "UnknownServiceException",
+                f"{named} is not served here: {', '.join(sorted(self._backends))} are. Start treadle with a local "
+                "cloud, or give this client the endpoint of another one.",
+            )
+        return backend
+
+
+def service_of(headers: Headers) -> str | None:
+    """The service that a request is for, by the name that a signature has for it."""
+    target = headers.get(b"x-amz-target", b"").decode("latin-1").partition(".")[0]
+    return _TARGETS.get(target) or scope_of(headers)[1]
+
+
+def _refuse_strangers(headers: Headers) -> None:
+    """A browser tells the origin of the page that asks: a page of some other site may not, whatever name it uses."""
+    origin = headers.get(b"origin")
+    if origin is None:
+        return
+    name = urlsplit(origin.decode("latin-1")).hostname or ""
+    if not _LOCAL.fullmatch(name):
+        raise ApiError("AccessDeniedException", "Web pages of other sites may not use this endpoint.")

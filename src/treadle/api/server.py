@@ -1,0 +1,98 @@
+"""The HTTP server: uvicorn around an ASGI application, from the first connection to the last answer.
+
+Owns its bounds and how it ends: no new connection, long polls answered at once, whoever else is under way gets some
+seconds. What is asked of it is the application's. Imported only by whoever starts a server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import uvicorn
+
+from treadle.api.app import REQUESTS
+from treadle.errors import TreadleError
+
+HEADER_BYTES: Final = 64 * 1024
+DRAIN_SECONDS: Final = 10
+"""How long requests may take that are under way when the server stops."""
+_IDLE_SECONDS: Final = 65
+"""How long a connection may be idle: longer than a long poll, so that clients close first."""
+_IDLE_CONNECTIONS: Final = 2_000
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class CannotListen(TreadleError):
+    """The address is in use, or not one of this machine."""
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket at an address. Raises CannotListen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise CannotListen(f"{host}:{port} cannot be used ({error.strerror}): choose another --port.") from None
+    return listener
+
+
+class Server(uvicorn.Server):
+    """Answers requests until SIGINT or SIGTERM.
+
+    `ready` is called when the first request may come, `stopping` when no more do.
+    """
+
+    def __init__(self, app: Any, *, ready: Callable[[], None], stopping: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                loop="none",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=1024,
+                # The application tells of too many requests in AWS's words; this is the last resort.
+                limit_concurrency=REQUESTS + _IDLE_CONNECTIONS,
+                h11_max_incomplete_event_size=HEADER_BYTES,
+                timeout_keep_alive=_IDLE_SECONDS,
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+            )
+        )
+        self._ready, self._stopping = ready, stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections."""
+        await super().startup(sockets)
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and let those that there are end."""
+        self._stopping()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """A signal ends the server and nothing else: whoever runs it closes the rest."""
+        loop = asyncio.get_running_loop()
+        for each in _SIGNALS:
+            loop.add_signal_handler(each, self._stop)
+        try:
+            yield
+        finally:
+            for each in _SIGNALS:
+                loop.remove_signal_handler(each)
+
+    def _stop(self) -> None:
+        self.should_exit = True

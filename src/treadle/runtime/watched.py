@@ -1,0 +1,28 @@
+"""A view of a store that tells of every commit once it is durable. Everything else is the store's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from treadle.runtime.ports import Commit, Store
+
+
+class Watched:
+    """A store and who watches its commits. `watch` must neither wait nor raise."""
+
+    def __init__(self, store: Store, watch: Callable[[Commit], None]) -> None:
+        self._store, self._watch = store, watch
+
+    @property
+    def view(self) -> Store:
+        """This view as a store: the methods that are not here are the store's."""
+        return cast("Store", self)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def commit(self, commit: Commit) -> None:
+        """Write one step."""
+        await self._store.commit(commit)
+        self._watch(commit)
