@@ -20,7 +20,7 @@ from treadle.api.constraints import validate
 from treadle.api.host import Host
 from treadle.api.model import operation, status_of
 from treadle.api.operations import LONG, OPERATIONS
-from treadle.api.request import Answer, Request
+from treadle.api.request import Answer, Request, present
 from treadle.errors import ApiError, StoreError
 
 log = logging.getLogger("treadle.api")
@@ -93,7 +93,7 @@ class StatesApp:
         request = Request(name, given, region_of(headers), self._host.account, trace_header)
         work = handler(self._host, request)
         answer = await (_while_connected(work, receive) if name in LONG else work)
-        return 200, _written({key: value for key, value in answer.items() if value is not None})
+        return 200, _written(present(answer))
 
 
 def target_of(headers: Headers) -> str:

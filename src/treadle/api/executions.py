@@ -10,7 +10,7 @@ from treadle.api.configurations import NO_TRACING, OFF, shown
 from treadle.api.definitions import variable_references
 from treadle.api.host import Host
 from treadle.api.payloads import read_json
-from treadle.api.request import Answer, Request, optional_seconds, seconds
+from treadle.api.request import Answer, Request, optional_seconds, present, seconds
 from treadle.api.state_machines import machine_arn
 from treadle.catalog import Arn, parse_arn
 from treadle.catalog.arns import check_name
@@ -205,7 +205,7 @@ def _described(result: Result, request: Request) -> Answer:
 
 
 def _listed(summary: Summary) -> Answer:
-    return {
+    listed = {
         "executionArn": summary.arn,
         "stateMachineArn": summary.machine_arn,
         "name": summary.name,
@@ -217,6 +217,7 @@ def _listed(summary: Summary) -> Answer:
         "redriveCount": summary.redrives,
         "redriveDate": optional_seconds(summary.redriven_at),
     }
+    return present(listed)
 
 
 def _unsupported() -> ApiError:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from treadle.api.host import Host
 
 Answer: TypeAlias = dict[str, Any]
-"""The members of an answer; those that are None are left out."""
+"""The members of an answer. Of the outermost ones, those that are None are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class Request:
 
 
 Handler: TypeAlias = "Callable[[Host, Request], Awaitable[Answer]]"
+
+
+def present(answer: Answer) -> Answer:
+    """An answer, or a part of one, without the members that are None."""
+    return {name: value for name, value in answer.items() if value is not None}
 
 
 def seconds(moment: float) -> float:
