@@ -117,6 +117,10 @@ MACHINES = {
 }
 
 
+async def _machine(arn: str) -> StateMachine | None:
+    return MACHINES.get(arn)
+
+
 @asynccontextmanager
 async def nested_executions(place: Path) -> AsyncGenerator[Subject]:
     def start(label: str, pattern: str = "", **more: Any) -> Any:
@@ -125,7 +129,7 @@ async def nested_executions(place: Path) -> AsyncGenerator[Subject]:
 
     async with Engine(MemoryStore(), {}, clock=RealClock()) as engine:
         yield Subject(
-            integration=StatesIntegration(lambda: engine, MACHINES.get),
+            integration=StatesIntegration(lambda: engine, _machine),
             works=[start("echo"), start("echo", ".sync:2")],
             fails=[
                 Failing("States.TaskFailed", start("fails", ".sync:2")),

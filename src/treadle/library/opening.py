@@ -205,7 +205,7 @@ async def open(
     called = Callables(functions or {}, on_the_loop=virtual_time)
     engine: Engine
 
-    def machine(arn: str) -> StateMachine | None:
+    async def machine(arn: str) -> StateMachine | None:
         name = arn.rpartition(":stateMachine:")[2]
         try:
             return state_machine(name, None, known) if name in known else None
