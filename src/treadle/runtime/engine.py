@@ -56,7 +56,7 @@ from treadle.runtime.lives import Lives, no_execution
 from treadle.runtime.machines import Plans, StateMachine
 from treadle.runtime.map_runs import MapRuns
 from treadle.runtime.ports import Clock, Integration, ItemReader, ResultWriter, Store, Summary, WaitRow
-from treadle.runtime.takers import Takers
+from treadle.runtime.takers import ActivityTask, Takers
 from treadle.runtime.tokens import Tokens
 
 
@@ -78,14 +78,6 @@ class Result:
     output: Json
     input_text: str | None = None
     identity: Identity | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ActivityTask:
-    """A task that an activity worker took."""
-
-    token: str
-    input: Json
 
 
 class Engine:

@@ -8,6 +8,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+from treadle.language.scope import Json
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityTask:
+    """A task that an activity worker took."""
+
+    token: str
+    input: Json
 
 
 class Takers:
