@@ -52,16 +52,14 @@ def up(
 
     Executions go on where they stopped when it was last up. Ctrl-C ends it; what is under way waits in the store.
     """
-    import uvloop
-
-    from treadle.api.server import listening
+    from treadle.api.server import listening, loop_factory
     from treadle.stores import open_store
 
     _only_for_this_machine(host)
     logging.basicConfig(format="treadle: %(message)s", level=logging.WARNING)
     listener = listening(host, port)
     store = open_store(url or data)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(store, listener, functions, aws_endpoint_url, as_json))
     return OK
 

@@ -27,9 +27,10 @@ from treadle.library.callables import Callables, Function, Served
 from treadle.machine.commands import RunTask, Status
 from treadle.machine.journal import history
 from treadle.runtime.clock import RealClock, VirtualClock
-from treadle.runtime.engine import ActivityTask, Engine, execution_arn
+from treadle.runtime.engine import Engine, execution_arn
 from treadle.runtime.machines import StateMachine
 from treadle.runtime.ports import Integration, Summary
+from treadle.runtime.takers import ActivityTask
 from treadle.scenarios.reading import machine_name
 from treadle.stores import open_store
 from treadle.testing.world import START

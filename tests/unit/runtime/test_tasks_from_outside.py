@@ -25,8 +25,9 @@ from driving import (
 )
 
 from treadle.errors import ApiError
-from treadle.runtime.engine import ActivityTask, Engine
+from treadle.runtime.engine import Engine
 from treadle.runtime.ports import Store
+from treadle.runtime.takers import ActivityTask
 from treadle.stores import MemoryStore
 
 ASKING = machine(chain(task(CALLBACK)), "asking")
