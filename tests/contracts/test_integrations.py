@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from faulty_aws import Exchange, faulty
 from http_answers import Answers
 from treadle.functions import ProcessFunctions, discover
+from treadle.integrations.aws import AwsSdkIntegration, AwsSessions, Keys, OptimisedIntegration
 from treadle.integrations.lambda_ import LambdaIntegration
 from treadle.integrations.lambda_endpoint import LambdaEndpoint
 from treadle.integrations.states import StatesIntegration
 from treadle.runtime.clock import RealClock
 from treadle.runtime.engine import Engine
 from treadle.runtime.machines import StateMachine
+from treadle.runtime.ports import Integration
 from treadle.stores import MemoryStore
 from treadle.testing.integration_contract import RULES, Failing, Rule, Subject, call_of, name
 
@@ -145,10 +148,75 @@ async def nested_executions(place: Path) -> AsyncGenerator[Subject]:
         )
 
 
+# ---- AWS services ------------------------------------------------------------------------------------------------
+
+SECRET = "arn:aws:states:::aws-sdk:secretsmanager:createSecret"
+ITEM = "arn:aws:states:::dynamodb:getItem"
+MISSING = {"__type": "ResourceNotFoundException", "message": "none"}
+
+
+def _service(exchange: Exchange) -> None:
+    """Secrets Manager and DynamoDB, as far as the contract needs them."""
+    given = exchange.json
+    name = given.get("Name") or given.get("TableName")
+    if name == "gone":
+        exchange.answer(MISSING, 400)
+    elif name == "endless":
+        exchange.hang()
+    else:
+        exchange.answer({"Name": "x" * 300_000 if name == "huge" else "n"})
+
+
+def _aws_subject(
+    integration: Integration, seen: list[Exchange], resource: str, argument: str, more: Any, missing: str
+) -> Subject:
+    def call(name: str) -> Any:
+        return call_of(resource, {argument: name, **more})
+
+    return Subject(
+        integration=integration,
+        works=[call("n")],
+        fails=[Failing(missing, call("gone")), Failing("States.Runtime", call_of(resource, {"Wrong": 1}))],
+        unknown=call_of(resource.rpartition(":")[0] + ":flyAway", {}),
+        huge=Failing("States.DataLimitExceeded", call("huge")),
+        lasting=call("endless"),
+        under_way=lambda: 0,
+        tokens=None if argument == "TableName" else lambda: [each.json["ClientRequestToken"] for each in seen],
+        repeats="reading changes nothing",
+    )
+
+
+@asynccontextmanager
+async def aws_sdk(place: Path) -> AsyncGenerator[Subject]:
+    with faulty(_service) as aws:
+        sessions = AwsSessions(endpoint_url=aws.url, keys=Keys("testing", "testing"))
+        missing = "SecretsManager.ResourceNotFoundException"
+        yield _aws_subject(AwsSdkIntegration(sessions), aws.seen, SECRET, "Name", {}, missing)
+        sessions.close()
+
+
+@asynccontextmanager
+async def optimised_aws(place: Path) -> AsyncGenerator[Subject]:
+    def answer(exchange: Exchange) -> None:
+        if exchange.json["TableName"] == "huge":
+            exchange.answer({"Item": {"id": {"S": "x" * 300_000}}})
+        else:
+            _service(exchange)
+
+    with faulty(answer) as aws:
+        sessions = AwsSessions(endpoint_url=aws.url, keys=Keys("testing", "testing"))
+        integration, key = OptimisedIntegration(sessions, RealClock), {"Key": {"id": {"S": "1"}}}
+        missing = "DynamoDB.ResourceNotFoundException"
+        yield _aws_subject(integration, aws.seen, ITEM, "TableName", key, missing)
+        sessions.close()
+
+
 SUBJECTS: list[Callable[[Path], AbstractAsyncContextManager[Subject]]] = [
     lambda_functions,
     lambda_elsewhere,
     nested_executions,
+    aws_sdk,
+    optimised_aws,
 ]
 
 

@@ -70,7 +70,7 @@ def told(raised: Exception, voice: Voice) -> StatesError | None:
         case ClientError():
             return _answered(raised.response, voice)
         case UnicodeError():
-            return StatesError("States.Runtime", "The Parameters hold text that cannot be sent: it is no UTF-8.")
+            return unsendable()
         case BotoCoreError():
             return Passing(f"{voice.prefix}.SdkClientException", _unsent(raised))
         case _:
@@ -132,6 +132,13 @@ def missing(names: Sequence[str], voice: Voice) -> StatesError:
 
 def unusable(arguments: Json, reason: str) -> StatesError:
     """Parameters that do not fit the action. Observed on AWS."""
-    return StatesError(
-        "States.Runtime", f"The Parameters '{json_text(arguments)}' could not be used to start the Task: [{reason}]"
-    )
+    try:
+        shown = json_text(arguments)
+    except UnicodeError:
+        return unsendable()
+    return StatesError("States.Runtime", f"The Parameters '{shown}' could not be used to start the Task: [{reason}]")
+
+
+def unsendable() -> StatesError:
+    """Parameters with half a surrogate pair: JSON can write it, but no request can carry it."""
+    return StatesError("States.Runtime", "The Parameters could not be used to start the Task: [A text is no UTF-8]")

@@ -11,7 +11,7 @@ from typing import Any
 
 from treadle.errors import StatesError
 from treadle.integrations.aws.actions import Action, Unknown, sdk_action
-from treadle.integrations.aws.failures import Voice, missing, sdk_voice, told, unusable
+from treadle.integrations.aws.failures import Voice, missing, sdk_voice, told, unsendable, unusable
 from treadle.integrations.aws.sessions import AwsSessions, Place
 from treadle.integrations.aws.shapes import Misfit
 from treadle.integrations.aws.wire import perform
@@ -70,6 +70,8 @@ async def ask(sessions: AwsSessions, call: Call, action: Action, arguments: Json
         parameters = action.parameters(arguments, call.idempotency)
     except Misfit as misfit:
         raise unusable(arguments, str(misfit)) from None
+    except UnicodeError:
+        raise unsendable() from None
     if lacking := action.missing(parameters):
         raise missing(lacking, voice)
     role = call.credentials.get("RoleArn") if is_object(call.credentials) else None

@@ -57,13 +57,16 @@ def _bounded(request: Any, response: Any) -> bytes:
     from botocore.response import StreamingBody
 
     promised: Any = None if request.method == "HEAD" else response.headers.get("Content-Length")
-    with StreamingBody(response.raw, promised) as body:
-        try:
-            content = body.read(_ANSWER_BYTES + 1)
-            rest = body.read(1)  # at the end, botocore compares with what was promised
-        except IncompleteReadError as error:
-            # As what it is, so that it is tried again.
-            raise ConnectionClosedError(endpoint_url=request.url, request=request, error=error) from error
+    # Not entered: that would give the bare stream, without botocore's errors.
+    body = StreamingBody(response.raw, promised)
+    try:
+        content = body.read(_ANSWER_BYTES + 1)
+        rest = body.read(1)  # at the end, botocore compares with what was promised
+    except IncompleteReadError as error:
+        # As what it is, so that it is tried again.
+        raise ConnectionClosedError(endpoint_url=request.url, request=request, error=error) from error
+    finally:
+        body.close()
     if rest or len(content) > _ANSWER_BYTES:
         raise TooLarge
     return content
@@ -89,13 +92,21 @@ def perform(client: BaseClient, action: Action, parameters: Mapping[str, Any], n
     try:
         parsed: dict[str, Any] = getattr(client, xform_name(action.operation))(**parameters)
         if action.body in parsed:
-            with parsed[action.body] as stream:
-                parsed[action.body] = stream.read(Limits().payload_bytes + 1)
-                if len(parsed[action.body]) > Limits().payload_bytes:
-                    raise TooLarge
+            parsed[action.body] = _text_of(parsed[action.body])
     except TooLarge:
         raise StatesError("States.DataLimitExceeded", too_large(name)) from None
     return parsed
+
+
+def _text_of(stream: Any) -> bytes:
+    limit = Limits().payload_bytes
+    try:
+        content: bytes = stream.read(limit + 1)
+    finally:
+        stream.close()
+    if len(content) > limit:
+        raise TooLarge
+    return content
 
 
 def metadata(parsed: Mapping[str, Any]) -> dict[str, Json]:

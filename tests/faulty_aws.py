@@ -20,11 +20,8 @@ class Exchange:
     handler: BaseHTTPRequestHandler
     body: bytes
     released: threading.Event
-
-    @property
-    def target(self) -> str:
-        """The operation, of the JSON protocols."""
-        return (self.handler.headers.get("X-Amz-Target") or "").rpartition(".")[2]
+    target: str = ""
+    """The operation, of the JSON protocols."""
 
     @property
     def json(self) -> Any:
@@ -75,7 +72,8 @@ def faulty(behave: Callable[[Exchange], None]) -> Iterator[Faulty]:
 
         def respond(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            exchange = Exchange(self, body, released)
+            target = (self.headers.get("X-Amz-Target") or "").rpartition(".")[2]
+            exchange = Exchange(self, body, released, target)
             served.seen.append(exchange)
             try:
                 behave(exchange)
