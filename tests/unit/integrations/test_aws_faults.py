@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from aws_calling import answer, call_of, refusal
-from faulty_aws import Exchange, faulty
 
+from faulty_aws import Exchange, faulty
 from treadle.integrations.assembly import Parts, assembled
 from treadle.integrations.aws import AwsSdkIntegration, AwsSessions, Keys
 from treadle.runtime.clock import VirtualClock

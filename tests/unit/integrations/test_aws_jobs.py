@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from aws_calling import EXECUTION, answer, call_of, refusal
-from faulty_aws import Exchange, Faulty, faulty
 
+from faulty_aws import Exchange, Faulty, faulty
 from local_cloud import LocalCloud
 from treadle.errors import StatesError
 from treadle.integrations.aws import AwsSessions, Keys, OptimisedIntegration
