@@ -27,6 +27,7 @@ from treadle.catalog import Activities, Aliases, Machines, Tags, parse_arn
 from treadle.errors import ApiError
 from treadle.functions import Functions
 from treadle.integrations.assembly import Parts, assembled
+from treadle.integrations.aws.sessions import AwsSessions, endpoint_in_environment
 from treadle.integrations.lambda_endpoint import LambdaEndpoint
 from treadle.machine.journal import Entry
 from treadle.runtime.clock import RealClock
@@ -73,6 +74,9 @@ class Host:
         self.tags = Tags(self.machines, self.activities)
         endpoint = aws_endpoint_url or next((os.environ[each] for each in _LOGS if os.environ.get(each)), None)
         self.logs = LogDelivery(endpoint, self._logging)
+        # AWS itself is never called unasked.
+        elsewhere = aws_endpoint_url is not None or endpoint_in_environment()
+        self._aws = AwsSessions(endpoint_url=aws_endpoint_url) if elsewhere else None
         self._functions = functions
         self._integrations: dict[str, Integration] = {}
         self.engine = Engine(self.store, self._integrations, clock=self.clock)
@@ -100,6 +104,7 @@ class Host:
             express=lambda: self.express,
             functions=self._functions,
             lambda_endpoint=LambdaEndpoint(),
+            aws=self._aws,
         )
         self._integrations.update(await self._stack.enter_async_context(assembled(parts)))
         # What the durable engine takes up again may start Express executions.
