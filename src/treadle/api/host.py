@@ -28,6 +28,7 @@ from treadle.errors import ApiError
 from treadle.functions import Functions
 from treadle.integrations.assembly import Parts, assembled
 from treadle.integrations.aws.sessions import AwsSessions, endpoint_in_environment
+from treadle.integrations.connections import Connections
 from treadle.integrations.lambda_endpoint import LambdaEndpoint
 from treadle.machine.journal import Entry
 from treadle.runtime.clock import RealClock
@@ -50,7 +51,8 @@ _LOGS: Final = ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "AWS_ENDPOINT_URL")
 class Host:
     """What answers requests. Use it with `async with`; it opens and closes the store.
 
-    `aws_endpoint_url` is where other services of AWS are; AWS_ENDPOINT_URL if not given.
+    `aws_endpoint_url` is where other services of AWS are; AWS_ENDPOINT_URL if not given. `aws` and `connections` are
+    what Tasks call other services and HTTP APIs with; closed with the host.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class Host:
         aws_endpoint_url: str | None = None,
         account: str = ACCOUNT,
         clock: Clock | None = None,
+        aws: AwsSessions | None = None,
+        connections: Connections | None = None,
     ) -> None:
         self.account = account
         self.clock: Clock = clock or RealClock()
@@ -76,8 +80,8 @@ class Host:
         self.logs = LogDelivery(endpoint, self._logging)
         # AWS itself is never called unasked.
         elsewhere = aws_endpoint_url is not None or endpoint_in_environment()
-        self._aws = AwsSessions(endpoint_url=aws_endpoint_url) if elsewhere else None
-        self._functions = functions
+        self._aws = aws or (AwsSessions(endpoint_url=aws_endpoint_url) if elsewhere else None)
+        self._functions, self._connections = functions, connections
         self._integrations: dict[str, Integration] = {}
         self.engine = Engine(self.store, self._integrations, clock=self.clock)
         memory = MemoryStore()
@@ -104,6 +108,7 @@ class Host:
             express=lambda: self.express,
             functions=self._functions,
             lambda_endpoint=LambdaEndpoint(),
+            connections=self._connections,
             aws=self._aws,
         )
         self._integrations.update(await self._stack.enter_async_context(assembled(parts)))

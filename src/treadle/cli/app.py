@@ -28,6 +28,9 @@ _COMMANDS: Final = {
     "verify": "treadle.cli.verify:verify",
     "test": "treadle.cli.test:test",
     "up": "treadle.cli.up:up",
+    "status": "treadle.cli.platform:status",
+    "down": "treadle.cli.platform:down",
+    "doctor": "treadle.cli.platform:doctor",
 }
 
 

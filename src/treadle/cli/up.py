@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 PORT: Final = 8083
 
 
-@command(example="treadle up --port 8083 --data .treadle")
+@command(example="treadle up\ntreadle up template.yaml --watch --parameter Stage=dev")
+@click.argument("template", required=False, metavar="[TEMPLATE]")
 @click.option("--port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="The port; 0: any free.")
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The address to listen at.")
 @click.option(
@@ -44,28 +45,76 @@ PORT: Final = 8083
     metavar="URL",
     help="Where other services of AWS are, such as CloudWatch Logs. [default: AWS_ENDPOINT_URL]",
 )
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="The value of a parameter of the template; may be given several times.",
+)
+@click.option("--stack", metavar="NAME", help="The name of the stack. [default: the name of the template's folder]")
+@click.option("--watch", is_flag=True, help="Bring what changes in the template and its files to life, as it changes.")
 @options.as_json
 def up(
-    port: int, host: str, data: str, url: str | None, functions: str | None, aws_endpoint_url: str | None, as_json: bool
+    template: str | None,
+    port: int,
+    host: str,
+    data: str,
+    url: str | None,
+    functions: str | None,
+    aws_endpoint_url: str | None,
+    parameters: tuple[str, ...],
+    stack: str | None,
+    watch: bool,
+    as_json: bool,
 ) -> int:
     """Serve the API of AWS Step Functions on this machine.
 
-    Executions go on where they stopped when it was last up. Ctrl-C ends it; what is under way waits in the store.
+    With a TEMPLATE (SAM or CloudFormation, or its folder) its resources come to life: functions, state machines,
+    tables, buckets, queues, schedules, APIs. Executions go on where they stopped when it was last up. Ctrl-C ends it;
+    what is under way waits in the store.
     """
     from treadle.api.server import listening, loop_factory
     from treadle.stores import open_store
 
     _only_for_this_machine(host)
+    if template is None and (parameters or stack or watch):
+        raise Problem("--parameter, --stack and --watch are for a template: name one.")
+    if template is not None and (functions is not None or aws_endpoint_url is not None):
+        raise Problem("--functions and --aws-endpoint-url are for `treadle up` without a template, which has both.")
     logging.basicConfig(format="treadle: %(message)s", level=logging.WARNING)
     listener = listening(host, port)
     store = open_store(url or data)
+    if template is None:
+        serving = _serve(store, listener, functions, aws_endpoint_url, Path(data), as_json=as_json)
+    else:
+        from treadle.cli.up_template import Wanted, serve_template
+
+        wanted = Wanted(Path(template), _parameters(parameters), stack, Path(data), watch=watch, as_json=as_json)
+        serving = serve_template(store, listener, wanted)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(store, listener, functions, aws_endpoint_url, as_json))
+        runner.run(serving)
     return OK
 
 
+def _parameters(given: tuple[str, ...]) -> dict[str, str]:
+    made: dict[str, str] = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals or not name:
+            raise Problem(f"--parameter: '{each}' is no NAME=VALUE.")
+        made[name] = value
+    return made
+
+
 async def _serve(
-    store: Store, listener: socket.socket, functions: str | None, aws_endpoint_url: str | None, as_json: bool
+    store: Store,
+    listener: socket.socket,
+    functions: str | None,
+    aws_endpoint_url: str | None,
+    data: Path,
+    *,
+    as_json: bool,
 ) -> None:
     from contextlib import AsyncExitStack
 
@@ -74,6 +123,7 @@ async def _serve(
     from treadle.api.host import Host
     from treadle.api.server import Server
     from treadle.functions import ProcessFunctions, discover
+    from treadle.local.presence import withdraw
     from treadle.runtime.control import EngineControl
     from treadle.runtime.control_socket import serve
     from treadle.stores import SqliteStore
@@ -85,9 +135,10 @@ async def _serve(
             await stack.enter_async_context(serve(EngineControl(host.engine), socket_path(store)))
         server = Server(
             Endpoint({"states": StatesApp(host)}),
-            ready=lambda: _tell_ready(listener, as_json),
+            ready=lambda: _tell_ready(listener, data, as_json),
             stopping=host.closing.set,
         )
+        stack.callback(withdraw, data)
         await server.serve(sockets=[listener])
 
 
@@ -103,10 +154,13 @@ def _only_for_this_machine(host: str) -> None:
         )
 
 
-def _tell_ready(listener: socket.socket, as_json: bool) -> None:
+def _tell_ready(listener: socket.socket, data: Path, as_json: bool) -> None:
+    from treadle.local.presence import announce
+
     address, port = listener.getsockname()[:2]
     shown = f"[{address}]" if ":" in address else address
     endpoint = f"http://{shown}:{port}"
+    announce(data, endpoint, None, None)
     if as_json:
         click.echo(json.dumps({"ready": True, "endpoint": endpoint, "host": address, "port": port}))
         return

@@ -10,7 +10,7 @@ from treadle.functions.spec import FunctionSpec
 from treadle.local.errors import TemplateError
 from treadle.local.stack.deploy import Deployed, Deployment, delete_stack
 from treadle.local.stack.names import physical_name, stack_name
-from treadle.local.stack.providers import PROVIDERS
+from treadle.local.stack.providers import ACCEPTED, PROVIDERS
 from treadle.local.stack.state import StateFile, read_state
 from treadle.local.stack.world import World
 from treadle.local.template.reading import read_template
@@ -188,3 +188,10 @@ def test_made_names_keep_their_hash_and_never_meet() -> None:
 
 def test_every_provider_belongs_to_a_type_of_cloudformation() -> None:
     assert all(type.count("::") == 2 and type.startswith("AWS::") for type in PROVIDERS)
+
+
+def test_the_documentation_has_every_type_with_its_support() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "templates.md"
+    told = [line for line in page.read_text().splitlines() if line.startswith("| `AWS::")]
+    meant = [f"| `{type}` | {'accepted' if type in ACCEPTED else 'works'} |" for type in sorted(PROVIDERS)]
+    assert told == meant

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from treadle.functions.spec import FunctionSpec, InvalidFunctions
 from treadle.language.places import Places
 from treadle.language.scope import Json
@@ -83,7 +85,7 @@ class Functions:
     def _spec(self, name: str, wanted: Wanted, world: World) -> FunctionSpec:
         properties = wanted.properties
         if properties.get("PackageType") == "Image":
-            raise TemplateError(f"{wanted.name}: a function in a container image cannot run here: give it a CodeUri.")
+            raise TemplateError("a function in a container image cannot run here: give it a CodeUri.")
         variables = fields(dig(properties, "Environment", "Variables"))
         try:
             return FunctionSpec(
@@ -96,14 +98,14 @@ class Functions:
                 memory_mb=int(properties.get("MemorySize", 128)),
             )
         except InvalidFunctions as error:
-            raise TemplateError(f"{wanted.name}: {error}") from None
+            raise TemplateError(f"{error}") from None
 
     def _folder(self, name: str, wanted: Wanted, world: World) -> Path:
         code = fields(wanted.properties.get("Code"))
         if LOCAL_PATH in code:
             path = Path(code[LOCAL_PATH])
             if path.is_file():
-                raise TemplateError(f"{wanted.name}: {path} is a file: name the folder that it was packed from.")
+                raise TemplateError(f"{path} is a file: name the folder that it was packed from.")
             return path
         if "ZipFile" in code:
             folder = world.folder / "inline" / name
@@ -111,7 +113,7 @@ class Functions:
             language = next((each for each in _SUFFIX if str(wanted.properties.get("Runtime")).startswith(each)), "")
             (folder / f"index.{_SUFFIX.get(language, 'py')}").write_text(as_text(code["ZipFile"]))
             return folder
-        raise TemplateError(f"{wanted.name}: the code is not on this machine: name its folder as CodeUri.")
+        raise TemplateError("the code is not on this machine: name its folder as CodeUri.")
 
 
 class FunctionVersions:
@@ -151,13 +153,13 @@ class StateMachines:
             states.create_state_machine(name=name, type=kind, **self._settings(wanted))
         except Exception as error:
             if code_of(error) != "StateMachineAlreadyExists":
-                raise TemplateError(f"{wanted.name}: {_told(error)}") from error
+                raise TemplateError(f"{_told(error)}") from error
             states.update_state_machine(stateMachineArn=arn, **self._settings(wanted))
         return Made(
             name=wanted.name,
             type=wanted.type,
             id=arn,
-            attributes={"Arn": arn, "Name": name},
+            attributes=self._attributes(arn, name, world),
             properties=wanted.properties,
             physical={"name": name, "kind": kind},
         )
@@ -174,11 +176,9 @@ class StateMachines:
         except Exception as error:
             if code_of(error) == "StateMachineDoesNotExist":
                 return self.make(wanted, world)
-            raise TemplateError(f"{wanted.name}: {_told(error)}") from error
-        return Made(
-            name=made.name, type=made.type, id=made.id, attributes=made.attributes, physical=made.physical,
-            properties=wanted.properties,
-        )  # fmt: skip
+            raise TemplateError(f"{_told(error)}") from error
+        attributes = self._attributes(made.id, str(made.physical["name"]), world)
+        return msgspec.structs.replace(made, attributes=attributes, properties=wanted.properties)
 
     def resume(self, made: Made, world: World) -> None:
         """It is in the store."""
@@ -186,6 +186,10 @@ class StateMachines:
     def remove(self, made: Made, world: World) -> None:
         """Delete the state machine, once its executions have ended."""
         world.client("stepfunctions").delete_state_machine(stateMachineArn=made.id)
+
+    def _attributes(self, arn: str, name: str, world: World) -> dict[str, Json]:
+        told = world.client("stepfunctions").describe_state_machine(stateMachineArn=arn)
+        return {"Arn": arn, "Name": name, "StateMachineRevisionId": told.get("revisionId") or "INITIAL"}
 
     def _settings(self, wanted: Wanted) -> dict[str, Json]:
         properties = wanted.properties
@@ -218,14 +222,14 @@ def definition_of(wanted: Wanted) -> str:
     elif "Definition" in properties:
         text = json.dumps(properties["Definition"])
     else:
-        raise TemplateError(f"{wanted.name}: the definition is not on this machine: name its file as DefinitionUri.")
+        raise TemplateError("the definition is not on this machine: name its file as DefinitionUri.")
     text = substituted(text, fields(properties.get("DefinitionSubstitutions")))
     if text.lstrip()[:1] == "{":
         return text
     try:
         return json.dumps(decode(text, Places(text)))
     except YamlSyntaxError as error:
-        raise TemplateError(f"{wanted.name}: {location.get(LOCAL_PATH, 'the definition')}: {error.message}.") from None
+        raise TemplateError(f"{location.get(LOCAL_PATH, 'the definition')}: {error.message}.") from None
 
 
 def substituted(text: str, values: Mapping[str, Json]) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import msgspec
+
 from treadle.language.scope import Json
 from treadle.local.errors import TemplateError
 from treadle.local.shapes import dig
@@ -105,7 +107,7 @@ class Deployment:
             raise TemplateError(*(f"{declared.place}: {each}" for each in error.findings)) from error
         except Exception as error:
             raise _failed(declared.place, declared.type, error) from error
-        made = _with_policy(made, declared.kept)
+        made = msgspec.structs.replace(made, kept=declared.kept)
         self._state.put(made)
         return Step(action, made)
 
@@ -138,20 +140,9 @@ def delete_stack(state: StateFile, world: World) -> list[Made]:
     return deleted
 
 
-def _failed(place: str, type: str, error: Exception) -> TemplateError:
+def _failed(place: str, kind: str, error: Exception) -> TemplateError:
     """What a service refused, in its own words; anything else is told by its name."""
     told = dig(getattr(error, "response", None), "Error", "Message")
     if isinstance(error, KeyError):
         told = f"the property {error} is missing"
-    return TemplateError(f"{place}: {type}: {told or f'{type_name(error)}: {error}'}")
-
-
-def type_name(error: Exception) -> str:
-    """An exception's class."""
-    return type(error).__name__
-
-
-def _with_policy(made: Made, kept: bool) -> Made:
-    import msgspec
-
-    return msgspec.structs.replace(made, kept=kept)
+    return TemplateError(f"{place}: {kind}: {told or f'{type(error).__name__}: {error}'}")

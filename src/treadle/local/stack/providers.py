@@ -16,7 +16,7 @@ from treadle.local.stack.made import Made, Support, Wanted
 from treadle.local.stack.names import physical_name
 from treadle.local.stack.registered import REGISTERED
 from treadle.local.stack.rows import code_of
-from treadle.local.stack.shaping import as_text
+from treadle.local.stack.shaping import policy_text
 from treadle.local.stack.table import SETTINGS, TABLE, subscribe
 from treadle.local.stack.world import World
 
@@ -99,7 +99,7 @@ class Policies:
         """Put it into its roles."""
         name = str(wanted.properties.get("PolicyName") or wanted.name)
         for role in items(wanted.properties.get("Roles")):
-            document = as_text(wanted.properties["PolicyDocument"])
+            document = policy_text(wanted.properties["PolicyDocument"])
             world.client("iam").put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
         return Made(name=wanted.name, type=wanted.type, id=name, properties=wanted.properties)
 

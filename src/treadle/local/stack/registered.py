@@ -45,7 +45,7 @@ class Registered:
         try:
             self.check(wanted.properties)
         except ValueError as error:
-            raise TemplateError(f"{wanted.name}: {error}.") from None
+            raise TemplateError(f"{error}.") from None
         place = {
             "name": name,
             "key": f"{wanted.stack}/{wanted.name}",

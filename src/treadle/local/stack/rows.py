@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+import msgspec
+
 from treadle.language.scope import Json
 from treadle.local.shapes import dig
 from treadle.local.stack.made import Made, Wanted
@@ -128,10 +130,7 @@ class Row:
                 return self.make(wanted, world, str(made.physical["name"]))
             case "after":
                 self.after(world, made.id, wanted.properties)
-                return Made(
-                    name=made.name, type=made.type, id=made.id, attributes=made.attributes, physical=made.physical,
-                    properties=wanted.properties, notices=made.notices,
-                )  # fmt: skip
+                return msgspec.structs.replace(made, properties=wanted.properties)
             case "replace":
                 self.remove(made, world)
                 return self.make(wanted, world)

@@ -51,6 +51,13 @@ def shaped(value: Json, shape: Any) -> Json:
             return value
 
 
+def policy_text(document: Json) -> str:
+    """A policy as text. AWS takes one without a version, or with the old one; moto only the newest."""
+    return (
+        json.dumps({**fields(document), "Version": "2012-10-17"}) if isinstance(document, dict) else as_text(document)
+    )
+
+
 def as_text(value: Json) -> str:
     """A value where an API wants text: policies and the like as JSON."""
     if isinstance(value, dict | list):

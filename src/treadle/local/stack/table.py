@@ -14,7 +14,7 @@ from typing import Final
 from treadle.language.scope import Json
 from treadle.local.shapes import dig, fields, items
 from treadle.local.stack.rows import Arguments, Properties, Row
-from treadle.local.stack.shaping import as_text, shaped
+from treadle.local.stack.shaping import as_text, policy_text, shaped
 from treadle.local.stack.world import World
 
 # ---- S3 ----------------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def _role_policies(world: World, role: str, properties: Properties) -> None:
     iam = world.client("iam")
     for policy in items(properties.get("Policies")):
         iam.put_role_policy(
-            RoleName=role, PolicyName=policy["PolicyName"], PolicyDocument=as_text(policy["PolicyDocument"])
+            RoleName=role, PolicyName=policy["PolicyName"], PolicyDocument=policy_text(policy["PolicyDocument"])
         )
     trusted = properties["AssumeRolePolicyDocument"]
     if iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"] != trusted:
@@ -200,7 +200,7 @@ def _bare_role(world: World, role: str) -> None:
 
 
 def _managed_policy(properties: Properties, name: str) -> Arguments:
-    return {"PolicyName": name, "PolicyDocument": as_text(properties["PolicyDocument"])}
+    return {"PolicyName": name, "PolicyDocument": policy_text(properties["PolicyDocument"])}
 
 
 # ---- the rest ----------------------------------------------------------------------------------------------------

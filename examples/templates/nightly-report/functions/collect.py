@@ -1,0 +1,2 @@
+def handler(region, context):
+    return {"region": region, "orders": len(region)}

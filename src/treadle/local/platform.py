@@ -1,0 +1,163 @@
+"""The local platform: what is behind the endpoint besides Step Functions, and a template's stack on it.
+
+    platform = Platform(data, endpoint, Surrounding("orders"))
+    async with Host(store, functions=platform.functions, ...) as host, platform.on(host):
+        deployed = await platform.deploy(Path("template.yaml"), {"Stage": "dev"})
+
+Owns how the parts are put together and in which order they end. Deploying happens in a thread, since it is botocore's;
+one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from treadle.api.app import StatesApp
+from treadle.api.endpoint import Endpoint
+from treadle.api.host import Host
+from treadle.api.operations import OPERATIONS
+from treadle.api.request import Request
+from treadle.functions import Surroundings
+from treadle.local.asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, answer, read_body
+from treadle.local.cloud.child import Child
+from treadle.local.cloud.proxy import Proxy
+from treadle.local.events.rules import Rules
+from treadle.local.events.schedules import Schedules
+from treadle.local.events.sources import Sources
+from treadle.local.events.targets import Targets
+from treadle.local.functions import LocalFunctions
+from treadle.local.notifications import PREFIX as NOTIFICATIONS
+from treadle.local.notifications import Notifications
+from treadle.local.register import LocalRegister
+from treadle.local.routes.serving import PREFIX as APIS
+from treadle.local.routes.serving import Apis
+from treadle.local.stack.deploy import Deployed, Deployment
+from treadle.local.stack.state import StateFile
+from treadle.local.stack.world import World
+from treadle.local.template.reading import Template, read_template
+from treadle.local.template.resolve import Surrounding
+
+_EVENT_LIMIT: Final = 1024 * 1024
+
+
+class Platform:
+    """One stack on this machine, kept in `folder`. `endpoint` is ours. Made on the loop that serves."""
+
+    def __init__(self, folder: Path, endpoint: str, surrounding: Surrounding) -> None:
+        self.folder, self.endpoint, self.surrounding = folder, endpoint, surrounding
+        self.functions = LocalFunctions(
+            Surroundings(surrounding.region, surrounding.account, environment(endpoint, surrounding.region))
+        )
+        self.register = LocalRegister()
+        self.child = Child(folder / "cloud")
+        self.proxy = Proxy(self.child)
+        self._world = World(endpoint, surrounding, self.functions, self.register, folder)
+        self._deploying = asyncio.Lock()
+        self._sources_changed = asyncio.Event()
+
+    @asynccontextmanager
+    async def on(self, host: Host) -> AsyncGenerator[Endpoint]:
+        """Schedules, rules and queues at work on a host; gives what answers requests."""
+        targets = Targets(partial(_start, host, self.surrounding), self.functions, self.client)
+        rules = Rules(self.register, targets, self.surrounding.region, self.surrounding.account)
+        schedules = Schedules(self.register, targets, host.store, host.clock)
+        sources = Sources(self.register, self.functions, self.client)
+        unsubscribe = host.status_changes.subscribe(rules.status_changed)
+        running = [
+            asyncio.create_task(schedules.run()),
+            asyncio.create_task(sources.run(self._sources_changed)),
+        ]
+        try:
+            yield Endpoint(
+                {"states": StatesApp(host), "events": _events(rules, self.proxy)},
+                rest=self.proxy,
+                paths={
+                    NOTIFICATIONS: Notifications(self.functions),
+                    APIS: Apis(self.register, self.functions, _operate(host, self.surrounding)),
+                },
+            )
+        finally:
+            unsubscribe()
+            for each in running:
+                each.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await rules.close()
+            await targets.close()
+            await self.proxy.close()
+            await self.child.close()
+
+    async def deploy(self, path: Path, given: Mapping[str, str]) -> tuple[Template, Deployed]:
+        """Make the stack what a template says. Raises TemplateError."""
+        async with self._deploying:
+            try:
+                return await asyncio.to_thread(self._deploy, path, given)
+            finally:
+                self._sources_changed.set()
+
+    def client(self, service: str) -> Any:
+        """A client of a service at our endpoint, for a thread."""
+        return self._world.client(service)
+
+    def _deploy(self, path: Path, given: Mapping[str, str]) -> tuple[Template, Deployed]:
+        template = read_template(path, self.surrounding, given, self._parameter)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = StateFile(self.folder, self.surrounding.stack, path.resolve())
+        return template, Deployment(template, state, self._world).run()
+
+    def _parameter(self, name: str) -> str | None:
+        ssm = self.client("ssm")
+        try:
+            return ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+        except ssm.exceptions.ParameterNotFound:
+            return None
+
+
+def environment(endpoint: str, region: str) -> dict[str, str]:
+    """The environment that leads SDKs to an endpoint, and nowhere else."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+    }
+
+
+def _operate(host: Host, surrounding: Surrounding) -> Callable[[str, Mapping[str, Any]], Any]:
+    async def operate(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await OPERATIONS[name](host, Request(name, given, surrounding.region, surrounding.account))
+
+    return operate
+
+
+async def _start(host: Host, surrounding: Surrounding, arn: str, name: str, text: str) -> None:
+    await _operate(host, surrounding)("StartExecution", {"stateMachineArn": arn, "name": name, "input": text})
+
+
+def _events(rules: Rules, rest: Proxy) -> Callable[[Scope, Receive, Send], Any]:
+    """EventBridge: what is put is matched here, everything else is the local cloud's."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        target = dict(scope["headers"]).get(b"x-amz-target", b"")
+        if target != b"AWSEvents.PutEvents":
+            await rest(scope, receive, send)
+            return
+        try:
+            given = json.loads(await read_body(receive, _EVENT_LIMIT))
+        except ClientGone:
+            return
+        except (BodyTooLarge, ValueError):
+            body = b'{"__type": "ValidationException", "message": "The request is no PutEvents request."}'
+            await answer(send, 400, [(b"content-type", b"application/x-amz-json-1.1")], body)
+            return
+        told = json.dumps(await rules.put_events(given)).encode()
+        await answer(send, 200, [(b"content-type", b"application/x-amz-json-1.1")], told)
+
+    return serve

@@ -1,0 +1,215 @@
+"""Every template of examples/templates comes to life in one process after the other, and does what it is for."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from treadle.api.host import Host
+from treadle.api.server import Server
+from treadle.integrations.aws import AwsSessions
+from treadle.integrations.aws.sessions import Keys
+from treadle.local.platform import Platform
+from treadle.local.stack.deploy import Deployed
+from treadle.local.template.reading import find_template
+from treadle.local.template.resolve import Surrounding
+from treadle.stores import MemoryStore
+
+FOLDER = Path(__file__).parents[2] / "examples" / "templates"
+DEADLINE = 60.0
+
+
+class Up:
+    """A template that is up."""
+
+    def __init__(self, platform: Platform, deployed: Deployed) -> None:
+        self.platform, self.deployed, self.outputs = platform, deployed, deployed.outputs
+
+    async def call(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        client = await asyncio.to_thread(self.platform.client, service)
+        return await asyncio.to_thread(getattr(client, operation), **arguments)
+
+    async def execute(self, given: Any, machine: str = "Machine") -> dict[str, Any]:
+        started = await self.call(
+            "stepfunctions", "start_execution", stateMachineArn=self.outputs[machine], input=json.dumps(given)
+        )
+
+        async def ended() -> Any:
+            told = await self.call("stepfunctions", "describe_execution", executionArn=started["executionArn"])
+            return told if told["status"] != "RUNNING" else None
+
+        return await soon(ended)
+
+    async def receive(self, url: str) -> str:
+        async def message() -> Any:
+            received = await self.call("sqs", "receive_message", QueueUrl=url, WaitTimeSeconds=1)
+            return received.get("Messages")
+
+        return (await soon(message))[0]["Body"]
+
+    def physical(self, name: str) -> str:
+        return next(step.made.id for step in self.deployed.steps if step.made.name == name)
+
+
+async def soon(look: Callable[[], Awaitable[Any]]) -> Any:
+    """What `look` gives once it gives something."""
+    until = time.monotonic() + DEADLINE
+    while not (found := await look()):
+        assert time.monotonic() < until, "it did not happen"
+        await asyncio.sleep(0.05)
+    return found
+
+
+@asynccontextmanager
+async def up(name: str, folder: Path) -> AsyncGenerator[Up]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    platform = Platform(folder, endpoint, Surrounding(name))
+    aws = AwsSessions(endpoint_url=endpoint, keys=Keys("local", "local"), region="us-east-1")
+    host = Host(MemoryStore(), functions=platform.functions, aws_endpoint_url=endpoint, aws=aws)
+    async with host, platform.on(host) as app:
+        ready = asyncio.Event()
+        server = Server(app, ready=ready.set, stopping=host.closing.set)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        await ready.wait()
+        try:
+            _, deployed = await platform.deploy(find_template(FOLDER / name), {})
+            assert {step.made.support for step in deployed.steps} <= {"works", "accepted"}
+            yield Up(platform, deployed)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def order_api(here: Up) -> None:
+    async with aiohttp.ClientSession() as session:
+        order = {"id": "7", "items": [{"price": 3, "count": 2}]}
+        async with session.post(here.outputs["Url"], json=order) as answer:
+            assert answer.status == 202
+            execution = json.loads(await answer.text())["execution"]
+
+    async def kept() -> Any:
+        return (await here.call("dynamodb", "scan", TableName=here.physical("Orders")))["Items"]
+
+    assert await soon(kept) == [{"id": {"S": "7"}, "total": {"N": "6"}}]
+    assert execution.endswith(":order-7")
+
+
+async def sign_off(here: Up) -> None:
+    doing = asyncio.create_task(here.execute({"what": "holiday"}))
+    message = json.loads(await here.receive(here.outputs["Queue"]))
+    answer = json.dumps({"signed": True})
+    await here.call("stepfunctions", "send_task_success", taskToken=message["token"], output=answer)
+    assert json.loads((await doing)["output"]) == {"what": "holiday", "answer": {"signed": True}}
+
+
+async def queue_worker(here: Up) -> None:
+    await here.call("sqs", "send_message", QueueUrl=here.outputs["Queue"], MessageBody=json.dumps({"id": "job-1"}))
+
+    async def kept() -> Any:
+        listed = await here.call("s3", "list_objects_v2", Bucket=here.outputs["Bucket"])
+        return [each["Key"] for each in listed.get("Contents", [])]
+
+    assert await soon(kept) == ["job-1"]
+
+
+async def nightly_report(here: Up) -> None:
+    ended = await here.execute({"regions": ["north", "south"]})
+    assert [each["region"] for each in json.loads(ended["output"])] == ["north", "south"]
+
+
+async def failure_watch(here: Up) -> None:
+    assert (await here.execute({"right": True}))["status"] == "SUCCEEDED"
+    ended = await here.execute({"right": False})
+    assert (ended["status"], ended["error"]) == ("FAILED", "Wrong")
+    assert json.loads(await here.receive(here.outputs["Inbox"])) == f"{ended['name']} is FAILED"
+
+
+async def settings(here: Up) -> None:
+    batch, secret = json.loads((await here.execute({}))["output"])
+    assert batch == "10"
+    assert secret.startswith("settings-Token-")
+
+
+async def trip_saga(here: Up) -> None:
+    assert (await here.execute({}))["status"] == "SUCCEEDED"
+    ended = await here.execute({"full": ["hotel"]})
+    assert ended["error"] == "NoTrip"
+    history = await here.call("stepfunctions", "get_execution_history", executionArn=ended["executionArn"])
+    entered = [
+        each["stateEnteredEventDetails"]["name"] for each in history["events"] if "stateEnteredEventDetails" in each
+    ]
+    assert entered == ["Book flight", "Book hotel", "Cancel flight", "No trip"]
+
+
+async def quick_quote(here: Up) -> None:
+    address = f"{here.platform.endpoint}/_api/{here.physical('Api')}/v1/quotes/lamp"
+    async with aiohttp.ClientSession() as session:
+        async with session.get(address) as answer:
+            assert answer.status == 401
+        async with session.get(address, headers={"x-key": "wrong"}) as answer:
+            assert answer.status == 403
+        async with session.get(address, headers={"x-key": "let me in"}) as answer:
+            assert (answer.status, json.loads(await answer.text())) == (200, {"item": "lamp", "price": 12})
+
+
+async def nested_build(here: Up) -> None:
+    output = json.loads((await here.execute({"module": "core"}))["output"])
+    assert (output["module"], output["compiled"]) == ("core", {"warnings": 0})
+
+
+async def fan_out(here: Up) -> None:
+    assert (await here.execute({"news": "hello"}))["status"] == "SUCCEEDED"
+
+    async def heard() -> Any:
+        found = [await here.call("dynamodb", "scan", TableName=f"fan-out-{team}") for team in ("red", "blue")]
+        return all(each["Items"] for each in found)
+
+    assert await soon(heard)
+
+
+PLAYS = {
+    "order-api": order_api,
+    "sign-off": sign_off,
+    "queue-worker": queue_worker,
+    "nightly-report": nightly_report,
+    "failure-watch": failure_watch,
+    "settings": settings,
+    "trip-saga": trip_saga,
+    "quick-quote": quick_quote,
+    "nested-build": nested_build,
+    "fan-out": fan_out,
+}
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_a_template_comes_to_life_and_does_its_work(name: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with up(name, tmp_path) as here:
+            await PLAYS[name](here)
+
+    asyncio.run(play())
+
+
+def test_every_template_is_played() -> None:
+    assert {each.name for each in FOLDER.iterdir()} == PLAYS.keys()
+    for folder in FOLDER.iterdir():
+        assert len((folder / "README.md").read_text().splitlines()) <= 10
+
+
+def test_cfn_lint_finds_nothing_wrong_with_any_template() -> None:
+    templates = [str(find_template(each)) for each in FOLDER.iterdir()]
+    command = [str(Path(sys.executable).parent / "cfn-lint"), "--", *templates]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.stdout == ""
+    assert ran.returncode == 0
