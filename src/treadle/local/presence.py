@@ -71,8 +71,9 @@ def _exists(pid: int) -> bool:
 
 
 def _began(pid: int) -> str:
-    """Linux's start time of a process, in ticks since the machine started."""
+    """Linux's start time of a process, in ticks since the machine started; "" for one that has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] == "Z" else fields[19]
     except (OSError, IndexError):
         return ""

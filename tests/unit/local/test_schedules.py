@@ -1,0 +1,155 @@
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from treadle.functions import Surroundings
+from treadle.local.events.rules import Rules
+from treadle.local.events.schedules import Schedules
+from treadle.local.events.targets import Targets
+from treadle.local.functions import LocalFunctions
+from treadle.local.register import LocalRegister
+from treadle.machine.commands import Status
+from treadle.runtime.clock import VirtualClock
+from treadle.runtime.ports import Summary
+from treadle.stores import MemoryStore
+
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:m"
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Bench:
+    """Schedules and rules whose targets are kept in a list, as a state machine's starts."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, Any]] = []
+        self.register = LocalRegister()
+        self.functions = LocalFunctions(Surroundings())
+        self.targets = Targets(self.start, self.functions, self.client)
+        self.store = MemoryStore()
+        self.rules = Rules(self.register, self.targets, "us-east-1", "123456789012")
+
+    async def start(self, arn: str, name: str, text: str) -> None:
+        assert arn == MACHINE
+        self.started.append((name, json.loads(text)))
+
+    def client(self, service: str) -> Any:
+        raise AssertionError(f"{service} is no target here")
+
+    async def fire(self, after: timedelta) -> datetime | None:
+        clock = VirtualClock((BEGAN + after).timestamp())
+        return await Schedules(self.register, self.targets, self.store, clock).fire_due()
+
+    def schedule(self, expression: str, **more: Any) -> None:
+        target = {"Arn": MACHINE, "Input": "{}", **more.pop("target", {})}
+        self.register.put(
+            "schedule", "k", {"ScheduleExpression": expression, "Target": target, "__name__": "s", **more}
+        )
+
+
+def test_a_schedule_fires_when_it_is_due_once_and_makes_up_for_one_that_was_missed() -> None:
+    async def play() -> None:
+        bench = Bench()
+        bench.schedule("rate(10 minutes)")
+        assert await bench.fire(timedelta()) == BEGAN + timedelta(minutes=10)
+        assert await bench.fire(timedelta(minutes=9)) == BEGAN + timedelta(minutes=10)
+        assert bench.started == []
+        await bench.fire(timedelta(minutes=10))
+        await bench.fire(timedelta(minutes=11))
+        assert [name for name, _ in bench.started] == ["s-20260101T001000Z-0"]
+        # Four moments came due meanwhile: the last one is made up for.
+        await bench.fire(timedelta(minutes=55))
+        assert [name for name, _ in bench.started][1:] == ["s-20260101T005000Z-0"]
+
+    asyncio.run(play())
+
+
+def test_what_is_older_than_its_grace_is_not_made_up_for() -> None:
+    async def play() -> None:
+        bench = Bench()
+        bench.schedule("cron(0 1 * * ? *)", target={"RetryPolicy": {"MaximumEventAgeInSeconds": 600}})
+        await bench.fire(timedelta())
+        following = await bench.fire(timedelta(hours=2))
+        assert bench.started == []
+        assert following == BEGAN + timedelta(days=1, hours=1)
+
+    asyncio.run(play())
+
+
+def test_a_moment_that_was_over_when_the_schedule_was_made_never_comes() -> None:
+    async def play() -> None:
+        bench = Bench()
+        bench.schedule("at(2025-12-31T23:59:00)")
+        assert await bench.fire(timedelta()) is None
+        assert bench.started == []
+        bench.schedule("at(2026-01-01T00:05:00)")
+        assert await bench.fire(timedelta(minutes=1)) == BEGAN + timedelta(minutes=5)
+        await bench.fire(timedelta(minutes=6))
+        await bench.fire(timedelta(minutes=7))
+        assert len(bench.started) == 1
+
+    asyncio.run(play())
+
+
+def test_a_disabled_schedule_does_not_fire() -> None:
+    async def play() -> None:
+        bench = Bench()
+        bench.schedule("rate(1 minute)", State="DISABLED")
+        assert await bench.fire(timedelta()) is None
+
+    asyncio.run(play())
+
+
+def summary(status: Status) -> Summary:
+    return Summary(
+        arn="arn:e",
+        machine_arn=MACHINE,
+        name="e",
+        definition="d",
+        status=status,
+        started_at=1.5,
+        length=3,
+        stopped_at=2.0,
+    )
+
+
+def test_the_end_of_an_execution_is_an_event_that_rules_wait_for() -> None:
+    async def play() -> None:
+        bench = Bench()
+        target = {"Arn": MACHINE, "InputPath": "$.detail.status"}
+        pattern = {"source": ["aws.states"], "detail": {"status": ["FAILED"]}}
+        bench.register.put("rule", "r", {"EventPattern": pattern, "Targets": [target], "__name__": "r"})
+        bench.register.put("rule", "o", {"ScheduleExpression": "rate(1 day)", "Targets": [target], "__name__": "o"})
+        bench.rules.status_changed(summary("SUCCEEDED"))
+        bench.rules.status_changed(summary("FAILED"))
+        bench.rules.status_changed(summary("FAILED"))
+        await bench.rules.close()
+        assert [each for _, each in bench.started] == ["FAILED", "FAILED"]
+        # The same change has the same name, which starts nothing twice.
+        assert len({name for name, _ in bench.started}) == 1
+
+    asyncio.run(play())
+
+
+def test_what_is_put_goes_to_the_rules_of_its_bus_and_what_is_wrong_with_an_entry_is_told() -> None:
+    async def play() -> None:
+        bench = Bench()
+        pattern = {"source": ["shop"]}
+        for bus, name in (("default", "a"), ("orders", "b")):
+            rule = {"EventPattern": pattern, "EventBusName": bus, "Targets": [{"Arn": MACHINE}], "__name__": name}
+            bench.register.put("rule", name, rule)
+        good = {"Source": "shop", "DetailType": "sold", "Detail": '{"n": 1}', "EventBusName": "orders"}
+        wrong = [{**good, "Detail": "["}, {**good, "Source": "aws.s3"}, {"Source": "shop"}]
+        told = await bench.rules.put_events({"Entries": [good, *wrong]})
+        assert told["FailedEntryCount"] == 3
+        assert [each.get("ErrorCode") for each in told["Entries"]] == [
+            None,
+            "MalformedDetail",
+            "NotAuthorizedForSourceException",
+            "InvalidArgument",
+        ]
+        ((name, event),) = bench.started
+        assert name.startswith("b-")
+        assert (event["detail-type"], event["detail"], event["source"]) == ("sold", {"n": 1}, "shop")
+
+    asyncio.run(play())
