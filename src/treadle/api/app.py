@@ -92,7 +92,7 @@ class StatesApp:
         trace_header = headers.get(b"x-amzn-trace-id", b"").decode("ascii", "ignore")[:256] or None
         request = Request(name, given, region_of(headers), self._host.account, trace_header)
         work = handler(self._host, request)
-        answer = await (_while_connected(work, receive) if name in LONG else work)
+        answer = await (while_connected(work, receive) if name in LONG else work)
         return 200, _written(present(answer))
 
 
@@ -117,17 +117,22 @@ def scope_of(headers: Headers) -> tuple[str | None, str | None]:
 
 async def read_body(headers: Headers, receive: Receive) -> bytes:
     """The body of a request. Raises ApiError for one that is too long or comes too slowly, ClientGone."""
+    return await collected(headers, receive, REQUEST_BYTES)
+
+
+async def collected(headers: Headers, receive: Receive, most: int) -> bytes:
+    """The body of a request, of so many bytes at the most."""
     announced = headers.get(b"content-length", b"0")
-    if not announced.isdigit() or int(announced) > REQUEST_BYTES:
-        raise _too_long()
+    if not announced.isdigit() or int(announced) > most:
+        raise _too_long(most)
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            return await _collected(receive)
+            return await _collected(receive, most)
     except TimeoutError:
         raise ApiError("RequestTimeoutException", f"The request took longer than {BODY_SECONDS:g} s.") from None
 
 
-async def _collected(receive: Receive) -> bytes:
+async def _collected(receive: Receive, most: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:
@@ -136,15 +141,15 @@ async def _collected(receive: Receive) -> bytes:
             raise ClientGone
         part: bytes = message.get("body", b"")
         size += len(part)
-        if size > REQUEST_BYTES:
-            raise _too_long()
+        if size > most:
+            raise _too_long(most)
         parts.append(part)
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _too_long() -> ApiError:
-    return ApiError("RequestEntityTooLargeException", f"A request has {REQUEST_BYTES} bytes at the most.")
+def _too_long(most: int) -> ApiError:
+    return ApiError("RequestEntityTooLargeException", f"A request has {most} bytes at the most.")
 
 
 def _parsed(body: bytes) -> Any:
@@ -156,7 +161,7 @@ def _parsed(body: bytes) -> Any:
         raise ApiError("SerializationException", f"The request is not JSON: {error}") from None
 
 
-async def _while_connected(work: Awaitable[Answer], receive: Receive) -> Answer:
+async def while_connected(work: Awaitable[Answer], receive: Receive) -> Answer:
     """What a long operation gives, as long as somebody waits for it."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(receive())

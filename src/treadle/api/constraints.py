@@ -25,6 +25,8 @@ _ENUM_ORDER: Final = {
     "ExecutionStatus": ("SUCCEEDED", "TIMED_OUT", "PENDING_REDRIVE", "ABORTED", "FAILED", "RUNNING"),
 }
 _INTEGERS: Final = {"integer": 32, "long": 64}
+_CLASSES: Final = ((r"\p{ASCII}", r"[\x00-\x7f]"), (r"\p{L}", r"\w"), (r"\p{Z}", r"\s"), (r"\p{N}", r"\d"))
+"""Java's names of classes of characters, which `re` does not know."""
 _MOST_SHOWN: Final = 10
 """Faults that one answer lists."""
 
@@ -57,6 +59,10 @@ def check_of(name: str, shapes: Shapes) -> Check:
             return _number(shape)
         case "boolean":
             return _boolean
+        case "map":
+            return _map(shape, shapes)
+        case "blob":
+            return _any
         case other:
             raise AssertionError(f"no request of this service has a {other}")
 
@@ -99,13 +105,29 @@ def _list(shape: Shapes, shapes: Shapes) -> Check:
     return check
 
 
+def _map(shape: Shapes, shapes: Shapes) -> Check:
+    key_of, value_of = check_of(shape["key"]["shape"], shapes), check_of(shape["value"]["shape"], shapes)
+
+    def check(value: Json, path: str, faults: list[str]) -> None:
+        if not is_object(value):
+            raise _unreadable(value, "a Map")
+        for key, each in value.items():
+            key_of(key, path, faults)
+            value_of(each, f"{path}.{key}", faults)
+
+    return check
+
+
+def _any(value: Json, path: str, faults: list[str]) -> None:
+    """A blob: what travels is text, or the body itself."""
+
+
 def _string(name: str, shape: Shapes) -> Check:
     least, most = shape.get("min"), shape.get("max")
     bounded = least is not None or most is not None
     enum: list[str] | None = shape.get("enum")
     pattern: str | None = shape.get("pattern")
-    # Java's name of a class of characters that `re` does not know.
-    matches = re.compile(pattern.replace(r"\p{ASCII}", r"[\x00-\x7f]")).fullmatch if pattern else None
+    matches = re.compile(_of_python(pattern)).fullmatch if pattern else None
     order = _ENUM_ORDER.get(name, enum or ())
     # What may be a secret is not repeated.
     shown: Callable[[str], str | None] = (lambda value: None) if shape.get("sensitive") else str
@@ -122,6 +144,12 @@ def _string(name: str, shape: Shapes) -> Check:
             faults.append(_fault(shown(value), path, f"Member must satisfy regular expression pattern: {pattern}"))
 
     return check
+
+
+def _of_python(pattern: str) -> str:
+    for java, python in _CLASSES:
+        pattern = pattern.replace(java, python)
+    return pattern
 
 
 def _integer(shape: Shapes) -> Check:

@@ -26,6 +26,7 @@ from treadle.api.status import StatusChanges
 from treadle.catalog import Activities, Aliases, Machines, Tags, parse_arn
 from treadle.errors import ApiError
 from treadle.functions import Functions
+from treadle.functions.registry import Registry
 from treadle.integrations.assembly import Parts, assembled
 from treadle.integrations.aws.sessions import AwsSessions, endpoint_in_environment
 from treadle.integrations.connections import Connections
@@ -51,8 +52,9 @@ _LOGS: Final = ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "AWS_ENDPOINT_URL")
 class Host:
     """What answers requests. Use it with `async with`; it opens and closes the store.
 
-    `aws_endpoint_url` is where other services of AWS are; AWS_ENDPOINT_URL if not given. `aws` and `connections` are
-    what Tasks call other services and HTTP APIs with; closed with the host.
+    `registry` has the functions that Lambda's API changes; it takes the place of `functions`. `aws_endpoint_url` is
+    where other services of AWS are; AWS_ENDPOINT_URL if not given. `aws` and `connections` are what Tasks call other
+    services and HTTP APIs with; closed with the host.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Host:
         store: Store,
         *,
         functions: Functions | None = None,
+        registry: Registry | None = None,
         aws_endpoint_url: str | None = None,
         account: str = ACCOUNT,
         clock: Clock | None = None,
@@ -81,9 +84,11 @@ class Host:
         # AWS itself is never called unasked.
         elsewhere = aws_endpoint_url is not None or endpoint_in_environment()
         self._aws = aws or (AwsSessions(endpoint_url=aws_endpoint_url) if elsewhere else None)
-        self._functions, self._connections = functions, connections
+        self._registry = registry
+        self._functions, self._connections = registry or functions, connections
         self._integrations: dict[str, Integration] = {}
-        self.engine = Engine(self.store, self._integrations, clock=self.clock)
+        prepare = None if registry is None else registry.load
+        self.engine = Engine(self.store, self._integrations, clock=self.clock, prepare=prepare)
         memory = MemoryStore()
         self._express_engine = Engine(memory, self._integrations, clock=self.clock)
         self.express = Express(self._express_engine, self._express_ended, memory.forget)
@@ -118,6 +123,8 @@ class Host:
         key = await self.store.setting("page-key", os.urandom(32).hex())
         self.pages = Pages(bytes.fromhex(key), self.now)
         await self.deletions.resume()
+        if self._registry is not None:
+            self.engine.spawn(self._registry.run())
         self.engine.spawn(self.logs.run())
         self._stack.push_async_callback(self.logs.drain)
 
@@ -137,6 +144,11 @@ class Host:
             return await self.machines.runnable(await self.machines.resolve(parse_arn(arn, "stateMachine")))
         except ApiError:
             return None
+
+    @property
+    def integrations(self) -> Mapping[str, Integration]:
+        """What Tasks may call, while the host is open."""
+        return self._integrations
 
     # ---- inside --------------------------------------------------------------------------------------------------
 

@@ -33,13 +33,18 @@ class Operation:
     check: Check
 
 
-@cache
 def model() -> Shape:
     """The whole model."""
+    return read_model(_SERVICE)
+
+
+@cache
+def read_model(service: str) -> Shape:
+    """The model of a service, named by its folder among botocore's data."""
     spec = find_spec("botocore")
     assert spec is not None, "botocore is a dependency"
     assert spec.submodule_search_locations is not None
-    path = Path(spec.submodule_search_locations[0]) / "data" / _SERVICE / "service-2.json.gz"
+    path = Path(spec.submodule_search_locations[0]) / "data" / service / "service-2.json.gz"
     return msgspec.json.decode(gzip.decompress(path.read_bytes()))
 
 

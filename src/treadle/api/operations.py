@@ -12,6 +12,7 @@ from treadle.api import (
     state_machines,
     tags,
     tasks,
+    test_state,
     validation,
     versions,
 )
@@ -47,6 +48,7 @@ OPERATIONS: Final[dict[str, Handler]] = {
     "StartSyncExecution": executions.start_sync,
     "StopExecution": executions.stop,
     "TagResource": tags.add,
+    "TestState": test_state.test,
     "UntagResource": tags.remove,
     "UpdateStateMachine": state_machines.update,
     "UpdateStateMachineAlias": aliases.update,

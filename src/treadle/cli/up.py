@@ -122,19 +122,32 @@ async def _serve(
     from treadle.api.endpoint import Endpoint
     from treadle.api.host import Host
     from treadle.api.server import Server
-    from treadle.functions import ProcessFunctions, discover
+    from treadle.functions import ProcessFunctions, Surroundings, discover
+    from treadle.functions.registry import Registry
+    from treadle.lambda_api import Lambda, LambdaApp
+    from treadle.lambda_api.objects import fetching
     from treadle.local.presence import withdraw
     from treadle.runtime.control import EngineControl
     from treadle.runtime.control_socket import serve
     from treadle.stores import SqliteStore
 
-    found = None if functions is None else ProcessFunctions(discover(Path(functions)))
+    found = {} if functions is None else discover(Path(functions))
+    own = f"http://{listener.getsockname()[0]}:{listener.getsockname()[1]}"
+    # What functions call by the SDKs comes back here; TestState and StartSyncExecution must not go to another host.
+    variables = {"AWS_ENDPOINT_URL": own, "AWS_DISABLE_HOST_PREFIX_INJECTION": "true"}
+    processes = ProcessFunctions(found, surroundings=Surroundings(environment=variables))
+    registry = Registry(store, data / "functions", processes)
     async with AsyncExitStack() as stack:
-        host = await stack.enter_async_context(Host(store, functions=found, aws_endpoint_url=aws_endpoint_url))
+        host = await stack.enter_async_context(Host(store, registry=registry, aws_endpoint_url=aws_endpoint_url))
         if isinstance(store, SqliteStore):
             await stack.enter_async_context(serve(EngineControl(host.engine), socket_path(store)))
         server = Server(
-            Endpoint({"states": StatesApp(host)}),
+            Endpoint(
+                {
+                    "states": StatesApp(host),
+                    "lambda": LambdaApp(Lambda(registry, host.account, fetching(aws_endpoint_url))),
+                }
+            ),
             ready=lambda: _tell_ready(listener, data, as_json),
             stopping=host.closing.set,
         )

@@ -5,6 +5,7 @@ here and now, for tests. Nothing in this package knows of workflows.
 """
 
 from treadle.functions.contract import (
+    Asynchronous,
     CannotStart,
     FunctionBusy,
     FunctionError,
@@ -22,6 +23,7 @@ from treadle.functions.processes import ProcessFunctions
 from treadle.functions.spec import FunctionSpec, InvalidFunctions
 
 __all__ = [
+    "Asynchronous",
     "CannotStart",
     "FunctionBusy",
     "FunctionError",

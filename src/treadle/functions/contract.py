@@ -14,7 +14,7 @@ import base64
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from treadle.errors import TreadleError
 
@@ -73,10 +73,14 @@ class Functions(Protocol):
         name: str,
         payload: bytes,
         *,
+        qualifier: str | None = None,
         trace_id: str | None = None,
         client_context: bytes | None = None,
     ) -> Invoked:
         """Call a function's handler once with a JSON payload and wait for the end of it.
+
+        `qualifier` names a version or alias. Functions that have no versions have one code for all of them; the handler
+        finds it in the ARN that it was called by.
 
         What goes wrong within the function is in the answer; raised is only what keeps it from being called: a
         FunctionError. When cancelled, the handler is stopped as far as that is possible.
@@ -90,6 +94,22 @@ class Functions(Protocol):
     async def close(self) -> None:
         """Stop everything that runs; calls under way raise FunctionsClosed."""
         ...
+
+
+@runtime_checkable
+class Asynchronous(Protocol):
+    """Functions that also take an invocation to be made later."""
+
+    async def submit(
+        self, name: str, payload: bytes, *, qualifier: str | None = None, client_context: bytes | None = None
+    ) -> str:
+        """Keep an invocation, durably, and give its request id. Raises FunctionError."""
+        ...
+
+
+def qualified(name: str, qualifier: str | None) -> str:
+    """A function's name with its version or alias, where one is asked for."""
+    return name if qualifier is None else f"{name}:{qualifier}"
 
 
 class FunctionError(TreadleError):

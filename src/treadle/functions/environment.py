@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from treadle.functions.contract import VERSION
 from treadle.functions.spec import FunctionSpec
 
 # Lambda 'Reserved environment variables': a function's own settings cannot name these.
@@ -64,18 +63,19 @@ def variables(spec: FunctionSpec, surroundings: Surroundings) -> dict[str, str]:
     ours |= {"LANG": "en_US.UTF-8", "TZ": ":UTC"}
     # Without a home the SDKs would look for the one in the user database, and read its ~/.aws.
     ours["HOME"] = tempfile.gettempdir()
+    function = spec.function or spec.name
     credentials = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "local")
     lambdas = {
         "_HANDLER": spec.handler,
         "AWS_DEFAULT_REGION": surroundings.region,
         "AWS_REGION": surroundings.region,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",
-        "AWS_LAMBDA_FUNCTION_NAME": spec.name,
+        "AWS_LAMBDA_FUNCTION_NAME": function,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
-        "AWS_LAMBDA_FUNCTION_VERSION": VERSION,
+        "AWS_LAMBDA_FUNCTION_VERSION": spec.version,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{spec.name}",
-        "AWS_LAMBDA_LOG_STREAM_NAME": time.strftime("%Y/%m/%d/", time.gmtime()) + f"[{VERSION}]{uuid.uuid4().hex}",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": time.strftime("%Y/%m/%d/", time.gmtime()) + f"[{spec.version}]{uuid.uuid4().hex}",
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         "LAMBDA_TASK_ROOT": str(spec.folder),
     }

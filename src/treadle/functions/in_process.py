@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeAlias
 
-from treadle.functions.contract import FunctionNotFound, FunctionsClosed, Invoked
+from treadle.functions.contract import FunctionNotFound, FunctionsClosed, Invoked, qualified
 from treadle.functions.environment import Surroundings, variables
 from treadle.functions.outcome import Outcome, exited, failed, returned, timed_out
 from treadle.functions.request import Request, request
@@ -63,6 +63,7 @@ class InProcessFunctions:
         name: str,
         payload: bytes,
         *,
+        qualifier: str | None = None,
         trace_id: str | None = None,
         client_context: bytes | None = None,
     ) -> Invoked:
@@ -72,7 +73,7 @@ class InProcessFunctions:
         function = self._functions.get(name)
         if function is None:
             raise FunctionNotFound(name)
-        call = request(self._surroundings.arn(name), payload, trace_id, client_context)
+        call = request(self._surroundings.arn(qualified(name, qualifier)), payload, trace_id, client_context)
         return function.call(call, lambda: variables(function.spec, self._surroundings))
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Final
 
-from treadle.functions.contract import CannotStart, FunctionBusy, FunctionNotFound, FunctionsClosed, Invoked
+from treadle.functions.contract import CannotStart, FunctionBusy, FunctionNotFound, FunctionsClosed, Invoked, qualified
 from treadle.functions.environment import Surroundings, variables
 from treadle.functions.guard import Guard
 from treadle.functions.outcome import Outcome
@@ -59,6 +59,10 @@ class ProcessFunctions:
         """The functions there are."""
         return self._specs.keys()
 
+    def spec(self, name: str) -> FunctionSpec | None:
+        """How a function is run; None where there is none."""
+        return self._specs.get(name)
+
     def put(self, spec: FunctionSpec) -> None:
         """Add a function or replace the one of this name; also the way to have changed code loaded.
 
@@ -77,14 +81,19 @@ class ProcessFunctions:
         name: str,
         payload: bytes,
         *,
+        qualifier: str | None = None,
         trace_id: str | None = None,
         client_context: bytes | None = None,
+        arn: str | None = None,
     ) -> Invoked:
-        """Call the handler once, in an idle process or a new one. When cancelled, the process is killed."""
+        """Call the handler once, in an idle process or a new one. When cancelled, the process is killed.
+
+        `arn` is what the handler is told that it was called by, where that differs.
+        """
         if self._closed:
             raise FunctionsClosed
         spec = self._spec(name)
-        call = request(self._surroundings.arn(name), payload, trace_id, client_context)
+        call = request(arn or self._surroundings.arn(qualified(name, qualifier)), payload, trace_id, client_context)
         if self._under_way >= self._concurrency:
             raise FunctionBusy(name)
         self._under_way += 1
@@ -203,6 +212,7 @@ def _invoked(worker: Worker, call: Request, outcome: Outcome, duration: float) -
         error=outcome.error,
         log=worker.take_log() + outcome.log_line,
         request_id=call.id,
+        version=worker.spec.version,
         duration=duration,
         memory_mb=worker.spec.memory_mb,
         memory_used_mb=worker.memory_used_mb,

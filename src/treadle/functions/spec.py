@@ -27,6 +27,9 @@ class InvalidFunctions(TreadleError):
 class FunctionSpec:
     """A function: `handler` is `module.function` below `folder`, which is also its working folder.
 
+    A published version of a function has a spec of its own: its `name` ends with the version, `function` is the name
+    without it.
+
     `timeout` limits an invocation and `init_timeout` the start of a process, both in seconds. `runtime` is one of
     Lambda's identifiers. Its version is what the handler is told; the interpreter is the one of this machine.
     """
@@ -39,6 +42,8 @@ class FunctionSpec:
     timeout: float = 3.0
     memory_mb: int = 128
     init_timeout: float = 10.0
+    version: str = "$LATEST"
+    function: str = ""
 
     def __post_init__(self) -> None:
         if self.timeout <= 0 or self.init_timeout <= 0 or self.memory_mb <= 0:

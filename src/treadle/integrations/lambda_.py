@@ -20,7 +20,7 @@ from typing import Final, Protocol
 import msgspec
 
 from treadle.errors import StatesError
-from treadle.functions import FunctionError, FunctionNotFound, Functions, Invoked
+from treadle.functions import Asynchronous, FunctionError, FunctionNotFound, Functions, Invoked
 from treadle.integrations.arguments import expect_action, members, one_of, optional_text, required_text
 from treadle.language.scope import Json
 from treadle.language.values import is_object, json_text
@@ -178,16 +178,29 @@ def _decoded(context: str) -> bytes:
 
 
 async def _run(functions: Functions, invocation: Invocation) -> Invoked | None:
-    """Invoke a function here; None for DryRun, which only asks whether it could be.
+    """Invoke a function here; None where nothing but an acknowledgement comes back: for DryRun, and for Event.
 
-    Lambda acknowledges `Event` first and runs the function later. Here it runs first, so that what is acknowledged
-    has happened and no queue can lose it; what the function gives is nobody's business in both cases.
+    Functions that cannot keep an `Event` run it before it is acknowledged, so that nothing can lose it; what the
+    function gives is nobody's business in both cases.
     """
     if invocation.kind == "DryRun":
         if invocation.name not in functions.names():
             raise FunctionNotFound(invocation.name)
         return None
-    return await functions.invoke(invocation.name, invocation.payload, client_context=invocation.client_context)
+    if invocation.kind == "Event" and isinstance(functions, Asynchronous):
+        await functions.submit(
+            invocation.name,
+            invocation.payload,
+            qualifier=invocation.qualifier,
+            client_context=invocation.client_context,
+        )
+        return None
+    return await functions.invoke(
+        invocation.name,
+        invocation.payload,
+        qualifier=invocation.qualifier,
+        client_context=invocation.client_context,
+    )
 
 
 def _as_answered(invocation: Invocation, invoked: Invoked | None) -> Answer:

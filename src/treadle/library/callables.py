@@ -48,7 +48,13 @@ class Callables:
         self._closed = False
 
     async def invoke(
-        self, name: str, payload: bytes, *, trace_id: str | None = None, client_context: bytes | None = None
+        self,
+        name: str,
+        payload: bytes,
+        *,
+        qualifier: str | None = None,
+        trace_id: str | None = None,
+        client_context: bytes | None = None,
     ) -> Invoked:
         """Call the function once; what it raises is in the answer."""
         if self._closed:
@@ -58,7 +64,7 @@ class Callables:
             raise FunctionNotFound(name)
         error = None
         try:
-            answer = json_text(await self._call(function, msgspec.json.decode(payload)))
+            answer = json_text(await self._call(function, msgspec.json.decode(payload or b"{}")))
         except Exception as failure:
             error = "Unhandled"
             answer = json_text(_told(failure))

@@ -43,7 +43,13 @@ class LocalFunctions:
         return self._serving.keys()
 
     async def invoke(
-        self, name: str, payload: bytes, *, trace_id: str | None = None, client_context: bytes | None = None
+        self,
+        name: str,
+        payload: bytes,
+        *,
+        qualifier: str | None = None,
+        trace_id: str | None = None,
+        client_context: bytes | None = None,
     ) -> Invoked:
         """Call a function's handler once, as `Functions.invoke` says."""
         if self._closed:
@@ -53,7 +59,9 @@ class LocalFunctions:
             raise FunctionNotFound(name)
         serving.under_way += 1
         try:
-            return await serving.functions.invoke(name, payload, trace_id=trace_id, client_context=client_context)
+            return await serving.functions.invoke(
+                name, payload, qualifier=qualifier, trace_id=trace_id, client_context=client_context
+            )
         finally:
             serving.under_way -= 1
             self._end_idle(serving)

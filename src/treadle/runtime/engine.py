@@ -20,7 +20,7 @@ import hashlib
 import secrets
 import uuid
 from collections import defaultdict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -83,7 +83,8 @@ class Result:
 class Engine:
     """Runs executions on one store. `integrations` are found by resource: see `treadle.integrations.table`.
 
-    `reader` and `writer` serve distributed Maps; `map_runs` tells of those.
+    `reader` and `writer` serve distributed Maps; `map_runs` tells of those. `prepare` is awaited when the store is open
+    and nothing has been taken up again yet.
     """
 
     def __init__(
@@ -96,7 +97,9 @@ class Engine:
         clock: Clock | None = None,
         limits: Limits | None = None,
         seed: str | None = None,
+        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self._prepare = prepare
         self._fleeting = Fleeting(store)
         self.store = self._fleeting.view
         self.integrations = integrations
@@ -130,6 +133,8 @@ class Engine:
     async def _open(self) -> None:
         await self.store.open()
         self._stack.push_async_callback(self.store.close)
+        if self._prepare is not None:
+            await self._prepare()
         self._tokens = Tokens(bytes.fromhex(await self.store.setting("token-key", secrets.token_hex(32))))
         self.seed = self._given_seed or await self.store.setting("seed", secrets.token_hex(16))
         self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
