@@ -74,9 +74,10 @@ async def up(name: str, folder: Path) -> AsyncGenerator[Up]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    platform = Platform(folder, endpoint, Surrounding(name))
+    store = MemoryStore()
+    platform = Platform(store, folder, endpoint, Surrounding(name))
     aws = AwsSessions(endpoint_url=endpoint, keys=Keys("local", "local"), region="us-east-1")
-    host = Host(MemoryStore(), functions=platform.functions, aws_endpoint_url=endpoint, aws=aws)
+    host = Host(store, registry=platform.functions, aws_endpoint_url=endpoint, aws=aws)
     async with host, platform.on(host) as app:
         ready = asyncio.Event()
         server = Server(app, ready=ready.set, stopping=host.closing.set)
@@ -142,6 +143,9 @@ async def settings(here: Up) -> None:
 
 
 async def trip_saga(here: Up) -> None:
+    payload = json.dumps({"what": "flight", "trip": {}})
+    called = await here.call("lambda", "invoke", FunctionName=here.physical("Book"), Payload=payload)
+    assert json.loads(await asyncio.to_thread(called["Payload"].read)) == {"id": "flight-1"}
     assert (await here.execute({}))["status"] == "SUCCEEDED"
     ended = await here.execute({"full": ["hotel"]})
     assert ended["error"] == "NoTrip"

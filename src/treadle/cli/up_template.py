@@ -59,12 +59,12 @@ async def serve_template(store: Store, listener: socket.socket, wanted: Wanted) 
     name = wanted.stack or stack_name(path.resolve().parent.name)
     surrounding = Surrounding(name)
     async with AsyncExitStack() as stack:
-        platform = Platform(wanted.data, endpoint, surrounding)
+        platform = Platform(store, wanted.data, endpoint, surrounding)
         aws = AwsSessions(endpoint_url=endpoint, keys=Keys("local", "local"), region=surrounding.region)
         host = await stack.enter_async_context(
             Host(
                 store,
-                functions=platform.functions,
+                registry=platform.functions,
                 aws_endpoint_url=endpoint,
                 aws=aws,
                 connections=connections_in(store),

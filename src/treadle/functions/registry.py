@@ -56,7 +56,7 @@ class Registry:
         self._store = store
         self.code = CodeFolder(folder)
         self._processes = processes
-        self._found = frozenset(processes.names())
+        self._found = set(processes.names())
         self._functions: dict[str, Function] = {}
         self._revisions: dict[str, int] = {}
         self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -98,6 +98,17 @@ class Registry:
     def found(self, name: str) -> FunctionSpec | None:
         """A function that was found in a folder."""
         return self._processes.spec(name) if name in self._found else None
+
+    def place(self, spec: FunctionSpec) -> None:
+        """Have a function of a folder, in place of one of the same name; what is under way ends as it began."""
+        self._found.add(spec.name)
+        self._processes.put(spec)
+
+    def displace(self, name: str) -> None:
+        """Have a function of a folder no more."""
+        self._found.discard(name)
+        with suppress(FunctionNotFound):
+            self._processes.remove(name)
 
     def found_names(self) -> Collection[str]:
         """The functions that were found in a folder."""

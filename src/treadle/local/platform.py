@@ -1,7 +1,7 @@
 """The local platform: what is behind the endpoint besides Step Functions, and a template's stack on it.
 
-    platform = Platform(data, endpoint, Surrounding("orders"))
-    async with Host(store, functions=platform.functions, ...) as host, platform.on(host):
+    platform = Platform(store, data, endpoint, Surrounding("orders"))
+    async with Host(store, registry=platform.functions, ...) as host, platform.on(host):
         deployed = await platform.deploy(Path("template.yaml"), {"Stage": "dev"})
 
 Owns how the parts are put together and in which order they end. Deploying happens in a thread, since it is botocore's;
@@ -23,7 +23,10 @@ from treadle.api.endpoint import Endpoint
 from treadle.api.host import Host
 from treadle.api.operations import OPERATIONS
 from treadle.api.request import Request
-from treadle.functions import Surroundings
+from treadle.functions import ProcessFunctions, Surroundings
+from treadle.functions.registry import Registry
+from treadle.lambda_api import Lambda, LambdaApp
+from treadle.lambda_api.objects import fetching
 from treadle.local.asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, answer, read_body
 from treadle.local.cloud.child import Child
 from treadle.local.cloud.proxy import Proxy
@@ -31,7 +34,7 @@ from treadle.local.events.rules import Rules
 from treadle.local.events.schedules import Schedules
 from treadle.local.events.sources import Sources
 from treadle.local.events.targets import Targets
-from treadle.local.functions import LocalFunctions
+from treadle.local.functions import PlacedFunctions
 from treadle.local.notifications import PREFIX as NOTIFICATIONS
 from treadle.local.notifications import Notifications
 from treadle.local.register import LocalRegister
@@ -42,6 +45,7 @@ from treadle.local.stack.state import StateFile
 from treadle.local.stack.world import World
 from treadle.local.template.reading import Template, read_template
 from treadle.local.template.resolve import Surrounding
+from treadle.runtime.ports import Store
 
 _EVENT_LIMIT: Final = 1024 * 1024
 
@@ -49,15 +53,14 @@ _EVENT_LIMIT: Final = 1024 * 1024
 class Platform:
     """One stack on this machine, kept in `folder`. `endpoint` is ours. Made on the loop that serves."""
 
-    def __init__(self, folder: Path, endpoint: str, surrounding: Surrounding) -> None:
+    def __init__(self, store: Store, folder: Path, endpoint: str, surrounding: Surrounding) -> None:
         self.folder, self.endpoint, self.surrounding = folder, endpoint, surrounding
-        self.functions = LocalFunctions(
-            Surroundings(surrounding.region, surrounding.account, environment(endpoint, surrounding.region))
-        )
+        around = Surroundings(surrounding.region, surrounding.account, environment(endpoint, surrounding.region))
+        self.functions = Registry(store, folder / "functions", ProcessFunctions({}, surroundings=around))
         self.register = LocalRegister()
         self.child = Child(folder / "cloud")
         self.proxy = Proxy(self.child)
-        self._world = World(endpoint, surrounding, self.functions, self.register, folder)
+        self._world = World(endpoint, surrounding, PlacedFunctions(self.functions), self.register, folder)
         self._deploying = asyncio.Lock()
         self._sources_changed = asyncio.Event()
 
@@ -75,7 +78,11 @@ class Platform:
         ]
         try:
             yield Endpoint(
-                {"states": StatesApp(host), "events": _events(rules, self.proxy)},
+                {
+                    "states": StatesApp(host),
+                    "lambda": LambdaApp(Lambda(self.functions, host.account, fetching(self.endpoint))),
+                    "events": _events(rules, self.proxy),
+                },
                 rest=self.proxy,
                 paths={
                     NOTIFICATIONS: Notifications(self.functions),

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from treadle.functions import FunctionSpec, Surroundings
-from treadle.local.functions import LocalFunctions
+from treadle.functions import FunctionSpec, ProcessFunctions
 from treadle.local.register import LocalRegister
 from treadle.local.routes.payload import Asked, answer_of, event_of
 from treadle.local.routes.reading import Route, find_route, read_routes
@@ -169,7 +168,7 @@ async def served(folder: Path) -> None:
     path = folder / "template.yaml"
     path.write_text(TEMPLATE)
     template = read_template(path, Surrounding("app"))
-    functions, register = LocalFunctions(Surroundings()), LocalRegister()
+    functions, register = ProcessFunctions({}), LocalRegister()
     for each in template.resources:
         properties = template.properties(each, Names())
         if each.type == "AWS::Lambda::Function":

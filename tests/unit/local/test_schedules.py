@@ -3,11 +3,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from treadle.functions import Surroundings
+from treadle.functions import ProcessFunctions
 from treadle.local.events.rules import Rules
 from treadle.local.events.schedules import Schedules
 from treadle.local.events.targets import Targets
-from treadle.local.functions import LocalFunctions
 from treadle.local.register import LocalRegister
 from treadle.machine.commands import Status
 from treadle.runtime.clock import VirtualClock
@@ -24,7 +23,7 @@ class Bench:
     def __init__(self) -> None:
         self.started: list[tuple[str, Any]] = []
         self.register = LocalRegister()
-        self.functions = LocalFunctions(Surroundings())
+        self.functions = ProcessFunctions({})
         self.targets = Targets(self.start, self.functions, self.client)
         self.store = MemoryStore()
         self.rules = Rules(self.register, self.targets, "us-east-1", "123456789012")
