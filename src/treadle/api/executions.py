@@ -110,7 +110,9 @@ async def describe_state_machine(host: Host, request: Request) -> Answer:
         definition = {"definition": text, "variableReferences": variable_references(text, "STANDARD")}
     return {
         "stateMachineArn": summary.machine_arn,
-        "name": parse_arn(summary.machine_arn, "stateMachine").name,
+        "name": parse_arn(summary.machine_arn, "stateMachine").name.partition("/")[0],
+        "mapRunArn": summary.map_run_arn,
+        "label": parse_arn(summary.machine_arn, "stateMachine").label,
         "updateDate": seconds(revision.made_at if revision else summary.started_at),
         **configuration,
         **definition,
@@ -118,11 +120,13 @@ async def describe_state_machine(host: Host, request: Request) -> Answer:
 
 
 async def list_all(host: Host, request: Request) -> Answer:
-    """ListExecutions of a state machine, a version or an alias."""
+    """ListExecutions of a state machine, a version, an alias or a map run."""
     given = request.given
     text, wanted = given.get("stateMachineArn"), given.get("statusFilter")
+    if (text is None) == ("mapRunArn" not in given):
+        raise ApiError("ValidationException", "Exactly one of stateMachineArn and mapRunArn must be specified")
     if text is None:
-        raise ApiError("ValidationException", "Either a stateMachineArn or a mapRunArn must be specified")
+        return await list_children(host, request)
     if wanted == "PENDING_REDRIVE" or "redriveFilter" in given:
         raise ApiError("ValidationException", "This filter needs a mapRunArn")
     arn = machine_arn(text)
@@ -131,7 +135,7 @@ async def list_all(host: Host, request: Request) -> Answer:
     if found.machine.type == "EXPRESS":
         raise _unsupported()
     summaries, after = await _page(host, arn, wanted, limit, position)
-    return {"executions": [_listed(each) for each in summaries], "nextToken": host.next_page(request, after)}
+    return {"executions": [listed(each) for each in summaries], "nextToken": host.next_page(request, after)}
 
 
 def execution_arn(request: Request) -> Arn:
@@ -196,6 +200,7 @@ def _described(result: Result, request: Request) -> Answer:
         "input": (result.input_text or json_text(result.input)) if with_data else None,
         "inputDetails": details,
         "traceHeader": summary.trace_header,
+        "mapRunArn": summary.map_run_arn,
         "error": summary.error,
         "cause": summary.cause,
     }
@@ -204,8 +209,24 @@ def _described(result: Result, request: Request) -> Answer:
     return answer
 
 
-def _listed(summary: Summary) -> Answer:
-    listed = {
+async def list_children(host: Host, request: Request) -> Answer:
+    """ListExecutions of a map run."""
+    given = request.given
+    arn = parse_arn(given["mapRunArn"], "mapRun")
+    after, limit = host.pages.position(given, request.operation), pages.size(given)
+    wanted = {"REDRIVEN": True, "NOT_REDRIVEN": False}.get(given.get("redriveFilter", ""))
+    shown: list[Summary] = []
+    while len(shown) < limit:
+        page = await host.engine.map_runs.children(arn.text, given.get("statusFilter"), limit - len(shown), after)
+        shown += [each for each in page.executions if wanted is None or wanted == (each.redrives > 0)]
+        after = page.next
+        if after is None:
+            break
+    return {"executions": [listed(each) for each in shown], "nextToken": host.next_page(request, after)}
+
+
+def listed(summary: Summary) -> Answer:
+    shown = {
         "executionArn": summary.arn,
         "stateMachineArn": summary.machine_arn,
         "name": summary.name,
@@ -216,8 +237,10 @@ def _listed(summary: Summary) -> Answer:
         "stateMachineAliasArn": summary.alias_arn,
         "redriveCount": summary.redrives,
         "redriveDate": optional_seconds(summary.redriven_at),
+        "mapRunArn": summary.map_run_arn,
+        "itemCount": summary.member.items if summary.map_run_arn and summary.member else None,
     }
-    return present(listed)
+    return present(shown)
 
 
 def _unsupported() -> ApiError:

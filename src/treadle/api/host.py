@@ -31,6 +31,7 @@ from treadle.integrations.assembly import Parts, assembled
 from treadle.integrations.aws.sessions import AwsSessions, endpoint_in_environment
 from treadle.integrations.connections import Connections
 from treadle.integrations.lambda_endpoint import LambdaEndpoint
+from treadle.items import Access, DataSets, ResultFiles
 from treadle.machine.journal import Entry
 from treadle.runtime.clock import RealClock
 from treadle.runtime.engine import Engine
@@ -86,9 +87,13 @@ class Host:
         self._aws = aws or (AwsSessions(endpoint_url=aws_endpoint_url) if elsewhere else None)
         self._registry = registry
         self._functions, self._connections = registry or functions, connections
+        self._items = Access()
+        reader, writer = DataSets(self._items), ResultFiles(self._items)
         self._integrations: dict[str, Integration] = {}
         prepare = None if registry is None else registry.load
-        self.engine = Engine(self.store, self._integrations, clock=self.clock, prepare=prepare)
+        self.engine = Engine(
+            self.store, self._integrations, reader=reader, writer=writer, clock=self.clock, prepare=prepare
+        )
         memory = MemoryStore()
         self._express_engine = Engine(memory, self._integrations, clock=self.clock)
         self.express = Express(self._express_engine, self._express_ended, memory.forget)
@@ -116,6 +121,7 @@ class Host:
             connections=self._connections,
             aws=self._aws,
         )
+        self._stack.push_async_callback(self._items.close)
         self._integrations.update(await self._stack.enter_async_context(assembled(parts)))
         # What the durable engine takes up again may start Express executions.
         await self._stack.enter_async_context(self._express_engine)

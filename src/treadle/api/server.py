@@ -46,7 +46,7 @@ def listening(host: str, port: int) -> socket.socket:
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """What makes the fastest event loop that uvicorn knows."""
-    return uvicorn.Config("", loop="auto").get_loop_factory()
+    return uvicorn.Config("", loop="auto", log_config=None).get_loop_factory()
 
 
 class Server(uvicorn.Server):

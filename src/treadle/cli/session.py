@@ -243,9 +243,13 @@ async def _served(engine: Engine, store: SqliteStore) -> AsyncGenerator[None]:
 
 
 def _aws(setup: Setup) -> AwsSessions | None:
+    return aws_of_environment(setup.aws)
+
+
+def aws_of_environment(asked: bool = False) -> AwsSessions | None:
     """AWS as the environment means it. Without an endpoint of its own that is AWS itself, which is never called
     unasked."""
-    if not setup.aws and not endpoint_in_environment():
+    if not asked and not endpoint_in_environment():
         return None
     return AwsSessions(region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"))
 

@@ -53,7 +53,7 @@ class StatesIntegration:
         machine = await self._machines(arn)
         if machine is None:
             raise _refused("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'", call)
-        started = await self._start(call, machine, _input(given.get("Input", {})), optional_text(given, "Name"))
+        started = await self._start(call, machine, _input(given.get("Input")), optional_text(given, "Name"))
         return {
             "ExecutionArn": started.arn,
             "SdkHttpMetadata": {"HttpStatusCode": 200},
@@ -92,7 +92,9 @@ class StatesIntegration:
 
 
 def _input(given: Json) -> Json:
-    """AWS 'StartExecution' integration: an Input that is text is the JSON itself."""
+    """AWS 'StartExecution' integration: an Input that is text is the JSON itself. Observed on AWS: null is none."""
+    if given is None:
+        return {}
     if not isinstance(given, str):
         return given
     try:
