@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -53,13 +54,19 @@ class Mortal:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit_all(self, commits: Sequence[Commit]) -> list[Exception | None]:
+        return [await self.outcome(commit) for commit in commits]
+
+    async def outcome(self, commit: Commit) -> Exception | None:
         if self.left > 1 or (self.left == 1 and self.written):
-            await self.inner.commit(commit)
+            (error,) = await self.inner.commit_all([commit])
+            if error is not None:
+                return error
         self.left -= 1
         if self.left <= 0:
             self.dead.set()
             await asyncio.get_running_loop().create_future()
+        return None
 
 
 class World:

@@ -56,6 +56,7 @@ from treadle.runtime.lives import Lives, no_execution
 from treadle.runtime.machines import Plans, StateMachine
 from treadle.runtime.map_runs import MapRuns
 from treadle.runtime.ports import Clock, Integration, ItemReader, ResultWriter, Store, Summary, WaitRow
+from treadle.runtime.rounds import Rounds
 from treadle.runtime.takers import ActivityTask, Takers
 from treadle.runtime.tokens import Tokens
 
@@ -111,6 +112,7 @@ class Engine:
         self._tokens = Tokens(b"")
         self._lives = Lives(self, self._plans)
         self._agenda = Agenda(self.store, self.clock, self._lives.deliver)
+        self._rounds = Rounds(self.store, self.clock, self.spawn)
         self._calls = Calls(self.clock, integrations, self._lives.deliver, self._run)
         self.map_runs = MapRuns(Household(self, self._lives, self._plans, self._fleeting, reader, writer, self._run))
         self._closings: defaultdict[str, list[asyncio.Future[Summary]]] = defaultdict(list)
@@ -457,6 +459,14 @@ class Engine:
         for waiting in self._closings.get(summary.arn, ()):
             if not waiting.done():
                 waiting.set_result(summary)
+
+    def enter(self, live: Live) -> None:
+        """The execution wants a turn."""
+        self._rounds.enter(live)
+
+    def known(self, live: Live) -> None:
+        """The execution stands in the store, and goes on."""
+        self._lives.known(live)
 
     def rested(self, live: Live) -> None:
         """Nothing is happening in the execution any more."""

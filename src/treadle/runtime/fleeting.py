@@ -7,6 +7,7 @@ committed so far; everything else is the store's own. Neighbours: ports.py; engi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -49,24 +50,30 @@ class Fleeting:
         """Whether an execution is held in memory."""
         return arn in self._held
 
-    async def commit(self, commit: Commit) -> None:
-        """Write one step; the last one of an execution that was held brings all that came before."""
-        arn = commit.summary.arn
-        held = self._held.get(arn)
-        if held is None:
-            await self._store.commit(commit)
-            return
-        if commit.expected != len(held.entries):
-            raise Conflict(f"{arn} is not at entry {commit.expected}")
-        if commit.summary.status == "RUNNING":
-            held.entries.extend(commit.entries)
-            held.summary = commit.summary
-            return
-        held.ending = commit.summary
-        await self._store.commit(
-            Commit(held.before, [*held.entries, *commit.entries], commit.summary, anew=held.before > 0)
-        )
-        del self._held[arn]
+    async def commit_all(self, commits: Sequence[Commit]) -> Sequence[Exception | None]:
+        """Write steps, each for itself; the last one of an execution that was held brings all that came before."""
+        outcomes: list[Exception | None] = [None] * len(commits)
+        written: list[tuple[int, Commit]] = []
+        for number, commit in enumerate(commits):
+            held = self._held.get(commit.summary.arn)
+            if held is None:
+                written.append((number, commit))
+            elif commit.expected != len(held.entries):
+                outcomes[number] = Conflict(f"{commit.summary.arn} is not at entry {commit.expected}")
+            elif commit.summary.status == "RUNNING":
+                held.entries.extend(commit.entries)
+                held.summary = commit.summary
+            else:
+                held.ending = commit.summary
+                entries = [*held.entries, *commit.entries]
+                written.append((number, Commit(held.before, entries, commit.summary, anew=held.before > 0)))
+        if written:
+            errors = await self._store.commit_all([commit for _, commit in written])
+            for (number, commit), error in zip(written, errors, strict=True):
+                outcomes[number] = error
+                if error is None:
+                    self._held.pop(commit.summary.arn, None)
+        return outcomes
 
     async def summary(self, arn: str) -> Summary:
         """The summary of an execution."""

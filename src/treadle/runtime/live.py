@@ -1,8 +1,8 @@
-"""One execution in memory: event -> handle -> one commit -> dispatch.
+"""One execution in memory: what has come in -> handle -> one commit -> dispatch.
 
 Events of one execution are taken one after another. While a commit is being flushed further events gather, and the next
-commit takes them all, so a wide Map costs few flushes. Nothing is dispatched, and nobody is answered, before the commit
-that it follows from is durable.
+turn takes them all, so a wide Map costs few flushes. Nothing is dispatched, and nobody is answered, before the commit
+that it follows from is durable. Whose turn it is, and the commit itself, are rounds.py's.
 
 When a commit fails, what is in memory has run ahead of the store, and nobody can say whether the commit was written all
 the same. So the execution is read back: a commit that turns out to be there is followed up, and the events are taken
@@ -79,6 +79,14 @@ class Host(Protocol):
         """The execution cannot go on as it is in memory; these events have not been taken yet."""
         ...
 
+    def enter(self, live: Live) -> None:
+        """Something has come in: the execution wants a turn."""
+        ...
+
+    def known(self, live: Live) -> None:
+        """The execution stands in the store, and goes on."""
+        ...
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something in the engine's task group."""
         ...
@@ -131,11 +139,13 @@ class Live:
         self.interpreter = Interpreter(execution, host.limits)
         self.inherited: list[Entry] = []  # a fork's copy of what came before, written with its first commit
         self.inbox: list[_Ask] = []
-        self.at_rest = asyncio.Event()
-        self.at_rest.set()
+        self.idle = True  # nothing is happening, so it may be forgotten: all that it is stands in the store
         self._latest = latest
+        self._batch: list[_Ask] = []  # what the turn under way took
+        self._written: list[int] = []  # how many entries each of these led to
+        self._fault: Exception | None = None  # why they could not be handled
         self._unfinished = bool(self.interpreter.heap)  # the timer for the rest of a page may stand in the store
-        self._attempt: _Step | None = None  # the commit that is under way, or has just failed
+        self._attempt: _Step | None = None  # what the turn under way commits
 
     @property
     def arn(self) -> str:
@@ -146,11 +156,6 @@ class Live:
     def execution(self) -> Execution:
         """Where it stands: ahead of the store while a commit is under way."""
         return self.interpreter.execution
-
-    @property
-    def idle(self) -> bool:
-        """Whether it may be forgotten: all that it is stands in the store."""
-        return self.at_rest.is_set()
 
     def post(self, event: Event) -> None:
         """Have an event taken."""
@@ -172,64 +177,76 @@ class Live:
             self._put((None, None))
 
     def abandon(self, error: Exception) -> None:
-        """Nothing more will be taken."""
-        batch, self.inbox = self.inbox, []
-        _refuse(batch, error)
+        """Nothing more will be taken, and what is under way is not followed up."""
+        asks, self._batch, self.inbox = [*self._batch, *self.inbox], [], []
+        _refuse(asks, error)
 
     def _put(self, ask: _Ask) -> None:
         self.inbox.append(ask)
-        if self.at_rest.is_set():
-            self.at_rest.clear()
-            self.host.spawn(self._pump())
+        if self.idle:
+            self.idle = False
+            self.host.enter(self)
 
-    async def _pump(self) -> None:
-        with self.host.clock.busy():
-            try:
-                while self.inbox:
-                    await self._turn()
-            finally:
-                self.at_rest.set()
-                self.host.rested(self)
+    # ---- a turn: see rounds.py ----
 
-    async def _turn(self) -> None:
-        batch, self.inbox = self.inbox, []
+    def take(self) -> Commit | None:
+        """Handle what has come in, or a page of it; gives what must be durable before anything follows from it."""
+        self._batch, self.inbox = self.inbox, []
+        self._written, self._attempt, self._fault = [], None, None
         try:
-            try:
-                written = await self._take([event for event, _ in batch])
-            except (Conflict, Unavailable) as error:
-                await self._start_over(batch, error)
-            else:
-                for (_, answer), entries in zip(batch, written, strict=True):
-                    if answer is not None and not answer.done():
-                        answer.set_result(entries)
-        except asyncio.CancelledError:
-            _refuse(batch, closing())
-            raise
+            self._attempt = self._handled()
         except Exception as error:
-            # A fault of ours in one execution must not take the others with it. Its journal stands as it was.
-            log.exception("execution %s cannot go on", self.arn)
-            rest, self.inbox = self.inbox, []
-            _refuse([*batch, *rest], error)
-            self.host.broken(self.arn, [event for event, answer in rest if event is not None and answer is None])
+            self._fault = error
+        return None if self._attempt is None else self._attempt.commit
 
-    async def _take(self, events: Sequence[Event | None]) -> list[int]:
-        """Handle events and commit what they lead to, a page at a time; gives the number of entries of each event."""
-        written: list[int] = []
+    def settle(self, error: Exception | None) -> None:
+        """End the turn. The commit is durable, or `error` tells why nobody knows that."""
+        error = self._fault or error
+        if isinstance(error, Conflict | Unavailable):
+            self.host.spawn(self._start_over(error))
+            return
+        if error is None:
+            try:
+                self._follow_up()
+            except Exception as fault:
+                error = fault
+        if error is None:
+            self._end_turn()
+        else:
+            self._break(error)
+
+    def _handled(self) -> _Step | None:
         moment = self._moment()
         entries: list[Entry] = []
         commands: list[Command] = []
-        for event in events:
+        for number, (event, _) in enumerate(self._batch, 1):
             more, wanted = self.interpreter.handle(event, moment, PAGE)
-            written.append(len(more))
+            self._written.append(len(more))
             entries += more
             commands += wanted
-            while len(more) >= PAGE:
-                await self._commit(entries, commands)
-                moment = self._moment()
-                more, commands = self.interpreter.handle(None, moment, PAGE)
-                entries = list(more)
-        await self._commit(entries, commands)
-        return written
+            if len(more) >= PAGE:
+                self.inbox = [(None, None), *self._batch[number:]]
+                del self._batch[number:]
+                break
+        return self._step(entries, commands) if entries else None
+
+    def _end_turn(self) -> None:
+        self._batch = []
+        if self.inbox:
+            self.host.known(self)
+            self.host.enter(self)
+        else:
+            self.idle = True
+            self.host.rested(self)
+
+    def _break(self, error: Exception) -> None:
+        """A fault of ours in one execution must not take the others with it. Its journal stands as it was."""
+        log.error("execution %s cannot go on", self.arn, exc_info=error)
+        rest, self.inbox = self.inbox, []
+        _refuse([*self._batch, *rest], error)
+        self._batch = []
+        self.idle = True
+        self.host.broken(self.arn, [event for event, answer in rest if event is not None and answer is None])
 
     def _moment(self) -> Moment:
         """The randomness depends on the place in the journal alone, so a repeated step is the same step."""
@@ -240,14 +257,6 @@ class Live:
             Draws(f"{self.host.seed}:{self.arn}:{self.execution.seq}"),
             lambda wait: self.host.token(self.arn, wait),
         )
-
-    # ---- commits ----
-
-    async def _commit(self, entries: list[Entry], commands: list[Command]) -> None:
-        if entries:
-            self._attempt = self._step(entries, commands)
-            await self.host.store.commit(self._attempt.commit)
-            self._follow_up(self._attempt)
 
     def _step(self, entries: list[Entry], commands: list[Command]) -> _Step:
         before = self.summary
@@ -286,8 +295,15 @@ class Live:
                 closed.append(MORE)
         return _Step(Commit(before.length, entries, summary, (*rows, *rest), closed), rows, closes)
 
-    def _follow_up(self, step: _Step) -> None:
+    def _follow_up(self) -> None:
         """The commit is durable: now, and not before, the world may hear of it."""
+        if self._attempt is not None:
+            self._dispatch(self._attempt)
+        for (_, answer), entries in zip(self._batch, self._written, strict=True):
+            if answer is not None and not answer.done():
+                answer.set_result(entries)
+
+    def _dispatch(self, step: _Step) -> None:
         self.summary = step.commit.summary
         self._unfinished = len(step.commit.opened) > len(step.opened)
         for wait in step.commit.closed:
@@ -299,33 +315,43 @@ class Live:
 
     # ---- when a commit fails ----
 
-    async def _start_over(self, batch: Sequence[_Ask], error: StoreError) -> None:
+    async def _start_over(self, error: StoreError) -> None:
         """The store did not take a commit, or did not say so: back to what it holds.
 
         Who asked is told, and may ask again; what happened by itself (results, timers) is taken again. Repeating is
         safe: an event whose wait is settled changes nothing.
         """
         log.warning("execution %s goes back to its journal: %s", self.arn, error)
-        _refuse(batch, error)
+        _refuse(self._batch, error)
+        with self.host.clock.busy():
+            try:
+                await self._go_back(error)
+            except Exception as fault:
+                self._break(fault)
+            else:
+                self._end_turn()
+
+    async def _go_back(self, error: StoreError) -> None:
         known = self.summary.length > 0
         if isinstance(error, Conflict) and not known:
-            return
+            return self.abandon(error)
         try:
             summary, journal = await self._read_back()
         except NotFound:
             if known:
                 raise
-            return
+            return self.abandon(error)
         attempt = self._attempt
         if attempt is not None and summary == attempt.commit.summary:
-            self._follow_up(attempt)
+            self._dispatch(attempt)
         elif not known:
-            return
+            return self.abandon(error)
         self.summary = summary
         self.interpreter = Interpreter(recover(self.plan, journal), self.host.limits)
         self._unfinished = True
-        own = [each for each in batch if each[1] is None]
+        own = [each for each in self._batch if each[1] is None]
         self.inbox = [(None, None), *own, *self.inbox]
+        return None
 
     async def _read_back(self) -> tuple[Summary, list[Entry]]:
         clock = self.host.clock

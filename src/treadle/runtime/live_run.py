@@ -341,8 +341,13 @@ class LiveRun:
             progress=run.progress(),
         )
         closed = [_UNDER_WAY] if ends else []
-        await self._host.store.commit(Commit(before.length, entries, state.summary, opened, closed))
+        await self._write(Commit(before.length, entries, state.summary, opened, closed))
         state.under_way = (state.under_way or bool(opened)) and not ends
+
+    async def _write(self, commit: Commit) -> None:
+        (error,) = await self._host.store.commit_all([commit])
+        if error is not None:
+            raise error
 
     def _row(self, state: str) -> WaitRow:
         command = StartMapRun(wait=_UNDER_WAY, state=state, arn=self.arn, settings={})
@@ -458,7 +463,7 @@ class LiveRun:
         if not state.under_way:
             return
         await self._stop_children(state)
-        await self._host.store.commit(Commit(state.summary.length, (), state.summary, (), [_UNDER_WAY]))
+        await self._write(Commit(state.summary.length, (), state.summary, (), [_UNDER_WAY]))
         state.under_way = False
 
     async def _stop_children(self, state: _State) -> None:

@@ -94,6 +94,13 @@ class Lives:
         if self._begun.pop(arn, None) is not None:
             self._coming.pop(arn).set_result(None)
 
+    def known(self, live: Live) -> None:
+        """An execution stands in the store and goes on: from now on others may ask for it."""
+        if self._begun.get(live.arn) is live:
+            self._hold(live)
+            del self._begun[live.arn]
+            self._coming.pop(live.arn).set_result(None)
+
     def rested(self, live: Live) -> None:
         """Nothing is happening in an execution any more: without room for it, it goes."""
         if self._begun.get(live.arn) is live:

@@ -180,6 +180,10 @@ class Store(Protocol):
         """Write one step. Durable when it returns."""
         ...
 
+    async def commit_all(self, commits: Sequence[Commit]) -> Sequence[Exception | None]:
+        """Write steps, each for itself: gives for each None once it is durable, or what `commit` would have raised."""
+        ...
+
     async def journal(self, arn: str) -> list[Entry]:
         """All entries of an execution. Raises NotFound, Corrupt."""
         ...

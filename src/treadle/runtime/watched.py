@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from treadle.runtime.ports import Commit, Store
@@ -22,7 +22,10 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def commit(self, commit: Commit) -> None:
-        """Write one step."""
-        await self._store.commit(commit)
-        self._watch(commit)
+    async def commit_all(self, commits: Sequence[Commit]) -> Sequence[Exception | None]:
+        """Write steps, each for itself."""
+        outcomes = await self._store.commit_all(commits)
+        for commit, error in zip(commits, outcomes, strict=True):
+            if error is None:
+                self._watch(commit)
+        return outcomes

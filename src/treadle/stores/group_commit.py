@@ -15,6 +15,7 @@ from asyncio import AbstractEventLoop, Future
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias
 
@@ -27,9 +28,15 @@ LARGEST_GROUP: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class Outcome:
+    """What a piece of work gave, or why it came to nothing."""
+
     value: Any = None
     error: Exception | None = None
+
+
+_Done: TypeAlias = "Future[Sequence[Outcome]]"
+_Order: TypeAlias = tuple[Sequence[Work], _Done]
 
 
 class GroupCommit:
@@ -45,7 +52,7 @@ class GroupCommit:
         self._connection = connection
         self._check = check
         self._rolled_back = rolled_back
-        self._queue: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Order | None] = SimpleQueue()
         self._entrance = threading.Lock()
         self._open = True
         self._thread = threading.Thread(target=self._run, name="treadle-store-writer", daemon=True)
@@ -53,11 +60,18 @@ class GroupCommit:
 
     async def do(self, work: Work) -> Any:
         """What `work` gives, once it is durable. Cancelled, it may be done all the same."""
-        done: Future[Any] = asyncio.get_running_loop().create_future()
+        (outcome,) = await self.do_all([work])
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.value
+
+    async def do_all(self, works: Sequence[Work]) -> Sequence[Outcome]:
+        """What each piece of work gives, once it is durable; one wake-up for all of them."""
+        done: Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
         with self._entrance:
             if not self._open:
                 raise Unavailable("The store is closed.")
-            self._queue.put((work, done))
+            self._queue.put((works, done))
         return await done
 
     def close(self) -> None:
@@ -72,36 +86,38 @@ class GroupCommit:
         while goes_on:
             group, goes_on = self._next_group()
             if group:
-                outcomes = self._write([work for work, _ in group])
-                _resume([done for _, done in group], outcomes)
+                outcomes = iter(self._write([work for works, _ in group for work in works]))
+                _resume([(done, list(islice(outcomes, len(works)))) for works, done in group])
 
-    def _next_group(self) -> tuple[list[tuple[Work, Future[Any]]], bool]:
-        """What has come in, at least one piece, and whether more may come."""
-        group: list[tuple[Work, Future[Any]]] = []
+    def _next_group(self) -> tuple[list[_Order], bool]:
+        """What has come in, at least one order, and whether more may come."""
+        group: list[_Order] = []
+        size = 0
         item = self._queue.get()
         with contextlib.suppress(Empty):
             while item is not None:
                 group.append(item)
-                if len(group) == LARGEST_GROUP:
+                size += len(item[0])
+                if size >= LARGEST_GROUP:
                     break
                 item = self._queue.get_nowait()
         return group, item is not None
 
-    def _write(self, works: Sequence[Work]) -> list[_Outcome]:
+    def _write(self, works: Sequence[Work]) -> list[Outcome]:
         try:
             self._check()
             self._connection.execute("BEGIN IMMEDIATE")
         except Exception as error:
-            return [_Outcome(error=error)] * len(works)
+            return [Outcome(error=error)] * len(works)
         try:
             return self._transaction(works)
         except Exception as error:
             if len(works) == 1:
-                return [_Outcome(error=error)]
+                return [Outcome(error=error)]
         # One of them cannot be written, or the disk is full: each on its own finds out for itself.
         return [outcome for work in works for outcome in self._write([work])]
 
-    def _transaction(self, works: Sequence[Work]) -> list[_Outcome]:
+    def _transaction(self, works: Sequence[Work]) -> list[Outcome]:
         try:
             outcomes = [self._outcome(work) for work in works]
             self._connection.execute("COMMIT")
@@ -112,28 +128,26 @@ class GroupCommit:
             self._rolled_back()
             raise
 
-    def _outcome(self, work: Work) -> _Outcome:
+    def _outcome(self, work: Work) -> Outcome:
         try:
-            return _Outcome(work(self._connection))
+            return Outcome(work(self._connection))
         except StoreError as error:
-            return _Outcome(error=error)
+            return Outcome(error=error)
 
 
-def _resume(waiting: Sequence[Future[Any]], outcomes: Sequence[_Outcome]) -> None:
-    by_loop: defaultdict[AbstractEventLoop, list[tuple[Future[Any], _Outcome]]] = defaultdict(list)
-    for done, outcome in zip(waiting, outcomes, strict=True):
-        by_loop[done.get_loop()].append((done, outcome))
-    for loop, settled in by_loop.items():
+def _resume(settled: Sequence[tuple[Future[Sequence[Outcome]], Sequence[Outcome]]]) -> None:
+    by_loop: defaultdict[AbstractEventLoop, list[tuple[Future[Sequence[Outcome]], Sequence[Outcome]]]] = defaultdict(
+        list
+    )
+    for done, outcomes in settled:
+        by_loop[done.get_loop()].append((done, outcomes))
+    for loop, some in by_loop.items():
         # A loop that has been closed meanwhile has nobody left to resume.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_settle, settled)
+            loop.call_soon_threadsafe(_settle, some)
 
 
-def _settle(settled: Sequence[tuple[Future[Any], _Outcome]]) -> None:
-    for done, outcome in settled:
-        if done.done():
-            continue
-        if outcome.error is None:
-            done.set_result(outcome.value)
-        else:
-            done.set_exception(outcome.error)
+def _settle(settled: Sequence[tuple[_Done, Sequence[Outcome]]]) -> None:
+    for done, outcomes in settled:
+        if not done.done():
+            done.set_result(outcomes)

@@ -68,6 +68,17 @@ class MemoryStore:
         """Keep an execution no longer."""
         self._executions.pop(arn, None)
 
+    async def commit_all(self, commits: Sequence[Commit]) -> Sequence[Exception | None]:
+        """Write steps, each for itself."""
+        return [await self._outcome(commit) for commit in commits]
+
+    async def _outcome(self, commit: Commit) -> Exception | None:
+        try:
+            await self.commit(commit)
+        except Conflict as error:
+            return error
+        return None
+
     async def journal(self, arn: str) -> list[Entry]:
         """All entries of an execution."""
         return list(self._find(arn).journal)

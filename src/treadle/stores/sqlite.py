@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -70,8 +71,18 @@ class SqliteStore:
 
     async def commit(self, commit: Commit) -> None:
         """Write one step. Cancelled, it may be written all the same."""
-        step, steps = encoded(commit), self._opened().steps
-        await self._write(lambda connection: steps.write(connection, step))
+        (error,) = await self.commit_all([commit])
+        if error is not None:
+            raise error
+
+    async def commit_all(self, commits: Sequence[Commit]) -> Sequence[Exception | None]:
+        """Write steps, each for itself. Cancelled, they may be written all the same."""
+        files = self._opened()
+        works = [partial(files.steps.write, encoded(commit)) for commit in commits]
+        return [self._failure(outcome.error) for outcome in await files.writer.do_all(works)]
+
+    def _failure(self, error: Exception | None) -> Exception | None:
+        return failure(error, self.path) if isinstance(error, sqlite3.Error) else error
 
     async def journal(self, arn: str) -> list[Entry]:
         """All entries of an execution."""

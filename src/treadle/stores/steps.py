@@ -119,7 +119,7 @@ class Steps:
         self._positions.clear()
         self._machines.clear()
 
-    def write(self, connection: sqlite3.Connection, step: Step) -> None:
+    def write(self, step: Step, connection: sqlite3.Connection) -> None:
         """Write one step. Raises Conflict, having written nothing."""
         summary = step.summary
         position = self._position(connection, summary.arn)

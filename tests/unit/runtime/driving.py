@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -207,10 +207,14 @@ class Failing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit_all(self, commits: Sequence[Commit]) -> list[Exception | None]:
+        return [await self.outcome(commit) for commit in commits]
+
+    async def outcome(self, commit: Commit) -> Exception | None:
         number, self.commits = self.commits, self.commits + 1
         failure = self.plan(number, commit)
         if failure is None or failure[1]:
-            await self.inner.commit(commit)
-        if failure is not None:
-            raise failure[0]
+            (error,) = await self.inner.commit_all([commit])
+            if failure is None:
+                return error
+        return failure[0]

@@ -35,6 +35,7 @@ from treadle.errors import ApiError, Conflict, Corrupt, StoreError, Unavailable
 from treadle.machine.commands import StartTimer
 from treadle.machine.events import TimerDue
 from treadle.machine.journal import Entry
+from treadle.machine.limits import Limits
 from treadle.runtime import live
 from treadle.runtime.clock import VirtualClock
 from treadle.runtime.ports import Call, Commit, Store
@@ -261,13 +262,13 @@ def test_events_behind_the_one_that_broke_an_execution_are_taken(store: Store) -
     class Slow(Failing):
         breaks = False
 
-        async def commit(self, commit: Commit) -> None:
+        async def outcome(self, commit: Commit) -> Exception | None:
             if self.breaks:
                 self.breaks = False
                 writing.set()
                 await asyncio.sleep(0)
-                raise ValueError("a fault of ours")
-            await super().commit(commit)
+                return ValueError("a fault of ours")
+            return await super().outcome(commit)
 
     writing = asyncio.Event()
 
@@ -327,6 +328,22 @@ def test_a_long_run_is_committed_page_by_page(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("small_pages")
+def test_a_loop_without_end_is_acknowledged_lets_others_run_and_can_be_stopped(store: Store) -> None:
+    async def work() -> None:
+        never: Any = {"Variable": "$.never", "IsPresent": True, "Next": "End"}
+        states = {"A": {"Type": "Choice", "Choices": [never], "Default": "A"}, "End": {"Type": "Succeed"}}
+        endless = machine({"StartAt": "A", "States": states}, "endless")
+        async with open_engine(store, limits=Limits(history_events=None)) as engine:
+            started = await engine.start(endless, {}, "e")
+            beside = await engine.start(machine(chain(task()), "beside"), 1, "b")
+            assert (await closed(engine, beside.arn)).status == "SUCCEEDED"
+            await engine.stop(started.arn)
+            assert (await closed(engine, started.arn)).status == "ABORTED"
+
+    run(work())
+
+
+@pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize("number", [1, 2, 7, 30])
 def test_a_crash_between_two_pages_leaves_the_rest_to_the_next_engine(number: int, written: bool, store: Store) -> None:
@@ -336,20 +353,20 @@ def test_a_crash_between_two_pages_leaves_the_rest_to_the_next_engine(number: in
         dead = asyncio.Event()
 
         class Dying(Failing):
-            async def commit(self, commit: Commit) -> None:
+            async def outcome(self, commit: Commit) -> Exception | None:
                 self.commits += 1
                 if self.commits <= number or (written and self.commits == number + 1):
                     await self.inner.commit(commit)
                 if self.commits > number:
                     dead.set()
                     await asyncio.get_running_loop().create_future()
+                return None
 
         dying: Any = Dying(store, lambda count, commit: None)
         async with open_engine(dying) as engine:
             starting = asyncio.create_task(engine.start(LOOP, {"n": 0}, "l"))
             await dead.wait()
-        with pytest.raises(Unavailable):
-            await starting
+        assert (await starting).new  # its first page was durable
         ledger = Ledger()
         async with open_engine(store, ledger) as engine:
             arn = engine.arn_of(LOOP, "l")
