@@ -8,12 +8,14 @@ afterwards, and there is no memory limit.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import io
 import logging
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -88,7 +90,8 @@ class _Function:
         self.spec = spec
         self.handler = handler
         self.room = _Room(spec.folder) if handler is None else None
-        self._told: dict[str, str] | None = None
+        self.marshaller = _MARSHALLER.LambdaMarshaller()
+        self._context: Any = None
 
     def call(self, call: Request, environment: Callable[[], Mapping[str, str]]) -> Invoked:
         log = io.StringIO()
@@ -96,15 +99,12 @@ class _Function:
         with ExitStack() as stack:
             stack.enter_context(redirect_stdout(log))
             stack.enter_context(redirect_stderr(log))
-            # A plain callable is part of the program around it and keeps that program's surroundings.
-            if self.room is None:
-                stack.enter_context(_added(self._told_by_context(environment)))
-            else:
+            if self.room is not None:
                 stack.enter_context(_environment({**environment(), "_X_AMZN_TRACE_ID": call.trace_id}))
                 stack.enter_context(_logging(call.id))
                 stack.enter_context(self.room)
             try:
-                outcome = self.outcome(call)
+                outcome = self.outcome(call) if self.room is not None else self.plain(call, environment)
             except SystemExit as error:
                 outcome = exited(call.id, _status(error))
         duration = time.perf_counter() - began
@@ -119,10 +119,39 @@ class _Function:
             memory_mb=self.spec.memory_mb,
         )
 
-    def _told_by_context(self, environment: Callable[[], Mapping[str, str]]) -> dict[str, str]:
-        if self._told is None:
-            self._told = {name: value for name, value in environment().items() if name in _CONTEXT_READS}
-        return self._told
+    def plain(self, call: Request, environment: Callable[[], Mapping[str, str]]) -> Outcome:
+        """What a callable gives. It is part of the program around it and keeps that program's surroundings."""
+        assert self.handler is not None
+        try:
+            event = self.marshaller.unmarshal_request(call.payload)
+            answer, _ = self.marshaller.marshal_response(self.handler(event, self.context(call, environment)))
+        except _FAULT as fault:
+            return _refused(_CLIENT.make_error(fault.msg, fault.exception_type, fault.trace, call.id))
+        except Exception as error:
+            # Without our own frame, the trace begins where that of Lambda does.
+            trace = traceback.extract_tb(error.__traceback__ and error.__traceback__.tb_next)
+            told = traceback.format_list([tuple(frame) for frame in trace])
+            return _refused(_CLIENT.make_error(str(error), type(error).__name__, told, call.id))
+        return returned(answer if isinstance(answer, bytes) else answer.encode())
+
+    def context(self, call: Request, environment: Callable[[], Mapping[str, str]]) -> Any:
+        """Lambda's context object. Most of it is the same for each call, and costs more than the call."""
+        if self._context is None:
+            with _added({name: value for name, value in environment().items() if name in _CONTEXT_READS}):
+                self._context = _CLIENT.create_lambda_context(None, None, 0, "", call.arn, None)
+        context = copy.copy(self._context)
+        if call.client_context is not None:
+            context = _CLIENT.create_lambda_context(call.client_context, None, 0, "", call.arn, None)
+            context.__dict__.update(
+                {
+                    name: value
+                    for name, value in vars(self._context).items()
+                    if name not in ("client_context", "_w3c_fields")
+                }
+            )
+        context.aws_request_id = call.id
+        context._epoch_deadline_time_in_ms = call.deadline(self.spec.timeout)
+        return context
 
     def outcome(self, call: Request) -> Outcome:
         if self.handler is None:

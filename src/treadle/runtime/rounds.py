@@ -9,6 +9,7 @@ anything about an execution. Neighbours: live.py, which is what takes a turn; po
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
@@ -44,6 +45,8 @@ class Rounds:
             with self._clock.busy():
                 while self._waiting:
                     await self._round()
+                    # A store in memory never lets go of the event loop; an endless execution must.
+                    await asyncio.sleep(0)
         finally:
             self._running -= 1
 
