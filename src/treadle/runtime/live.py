@@ -225,7 +225,8 @@ class Live:
             entries += more
             commands += wanted
             if len(more) >= PAGE:
-                self.inbox = [(None, None), *self._batch[number:]]
+                # What has come in goes first, or an endless loop could not be stopped.
+                self.inbox = [*self._batch[number:], (None, None)]
                 del self._batch[number:]
                 break
         return self._step(entries, commands) if entries else None
