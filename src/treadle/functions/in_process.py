@@ -141,14 +141,8 @@ class _Function:
                 self._context = _CLIENT.create_lambda_context(None, None, 0, "", call.arn, None)
         context = copy.copy(self._context)
         if call.client_context is not None:
-            context = _CLIENT.create_lambda_context(call.client_context, None, 0, "", call.arn, None)
-            context.__dict__.update(
-                {
-                    name: value
-                    for name, value in vars(self._context).items()
-                    if name not in ("client_context", "_w3c_fields")
-                }
-            )
+            told = _CLIENT.create_lambda_context(call.client_context, None, 0, "", call.arn, None)
+            context.client_context, context._w3c_fields = told.client_context, told._w3c_fields
         context.aws_request_id = call.id
         context._epoch_deadline_time_in_ms = call.deadline(self.spec.timeout)
         return context
