@@ -53,7 +53,7 @@ from treadle.runtime.fork import copied
 from treadle.runtime.live import Live, closing
 from treadle.runtime.live_run import Household
 from treadle.runtime.lives import Lives, no_execution
-from treadle.runtime.machines import Plans, StateMachine
+from treadle.runtime.machines import Plans, StateMachine, execution_arn
 from treadle.runtime.map_runs import MapRuns
 from treadle.runtime.ports import Clock, Integration, ItemReader, ResultWriter, Store, Summary, WaitRow
 from treadle.runtime.rounds import Rounds
@@ -491,11 +491,6 @@ class Engine:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
-
-
-def execution_arn(machine_arn: str, name: str) -> str:
-    """The ARN of an execution of a machine."""
-    return f"{machine_arn.replace(':stateMachine:', ':execution:', 1)}:{name}"
 
 
 def _written(value: Json, code: str, what: str) -> str:

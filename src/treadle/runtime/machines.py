@@ -80,3 +80,8 @@ def processor_of(plan: Plan, member: Member) -> Plan:
     state = plan.state(member.state)
     assert isinstance(state, MapPlan), "map runs are of Maps"
     return state.processor
+
+
+def execution_arn(machine_arn: str, name: str) -> str:
+    """The ARN of an execution of a machine."""
+    return f"{machine_arn.replace(':stateMachine:', ':execution:', 1)}:{name}"
