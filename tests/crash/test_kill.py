@@ -33,8 +33,7 @@ from treadle.machine.commands import RunTask
 from treadle.machine.execution import Execution
 from treadle.machine.journal import Entry
 from treadle.machine.map_events import Counts
-from treadle.runtime.engine import execution_arn
-from treadle.runtime.machines import processor_of
+from treadle.runtime.machines import execution_arn, processor_of
 from treadle.runtime.ports import Summary
 from treadle.stores import SqliteStore
 from treadle.testing.checker import check_journal

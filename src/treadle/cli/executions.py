@@ -26,7 +26,8 @@ from treadle.machine.changes import ENDS
 from treadle.machine.commands import Status
 from treadle.machine.journal import Entry, history
 from treadle.runtime.control import Description, ListExecutions, OpenWait, Stop
-from treadle.runtime.engine import Engine, execution_arn
+from treadle.runtime.engine import Engine
+from treadle.runtime.machines import execution_arn
 from treadle.runtime.offline import OfflineControl
 from treadle.runtime.ports import Store, Summary
 

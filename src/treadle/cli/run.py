@@ -25,8 +25,8 @@ from treadle.errors import NotFound
 from treadle.language.scope import Json
 from treadle.machine.execution import recover
 from treadle.machine.journal import json_text
-from treadle.runtime.engine import Engine, Result, execution_arn
-from treadle.runtime.machines import LONGEST_EXPRESS
+from treadle.runtime.engine import Engine, Result
+from treadle.runtime.machines import LONGEST_EXPRESS, execution_arn
 from treadle.runtime.ports import Store, Summary
 from treadle.stores import open_store
 

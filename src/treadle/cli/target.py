@@ -16,7 +16,7 @@ from treadle.errors import Locked
 from treadle.machine.commands import Status
 from treadle.runtime.control import Control, ListExecutions
 from treadle.runtime.control_socket import RemoteControl
-from treadle.runtime.engine import execution_arn
+from treadle.runtime.machines import execution_arn
 from treadle.runtime.offline import OfflineControl
 from treadle.runtime.ports import Store, Summary
 from treadle.stores import SqliteStore

@@ -27,8 +27,8 @@ from treadle.library.callables import Callables, Function, Served
 from treadle.machine.commands import RunTask, Status
 from treadle.machine.journal import history
 from treadle.runtime.clock import RealClock, VirtualClock
-from treadle.runtime.engine import Engine, execution_arn
-from treadle.runtime.machines import StateMachine
+from treadle.runtime.engine import Engine
+from treadle.runtime.machines import StateMachine, execution_arn
 from treadle.runtime.ports import Integration, Summary
 from treadle.runtime.takers import ActivityTask
 from treadle.scenarios.reading import machine_name

@@ -189,3 +189,26 @@ def kind_of(command: Wait) -> tuple[WaitKind, str | None]:
             if phase != "submitted":
                 return "call", None
             return ("callback" if parsed.pattern == "waitForTaskToken" else "poll"), None
+
+
+def row_of(arn: str, command: Wait, now: float) -> WaitRow:
+    """The row of a wait that is opened now."""
+    kind, topic = kind_of(command)
+    due = heartbeat_due = None
+    if isinstance(command, StartTimer):
+        due = command.at
+    elif isinstance(command, RunTask):
+        due = command.deadline
+        # Only who is called back can send heartbeats. AWS: they count from the submission.
+        if kind == "callback" and command.heartbeat is not None:
+            heartbeat_due = now + command.heartbeat
+    return WaitRow(
+        arn=arn,
+        wait=command.wait,
+        kind=kind,
+        command=command,
+        due=due,
+        heartbeat_due=heartbeat_due,
+        topic=topic,
+        created_at=now,
+    )

@@ -30,7 +30,7 @@ import msgspec
 
 from treadle.errors import ApiError, Conflict, NotFound
 from treadle.language.scope import Json
-from treadle.machine.commands import RunTask, StartTimer, Wait
+from treadle.machine.commands import RunTask, Wait
 from treadle.machine.events import (
     Event,
     ForkRequested,
@@ -46,7 +46,7 @@ from treadle.machine.execution import Execution, recover
 from treadle.machine.journal import Entry, json_text
 from treadle.machine.limits import Limits
 from treadle.runtime.agenda import Agenda
-from treadle.runtime.calls import Calls, kind_of
+from treadle.runtime.calls import Calls, row_of
 from treadle.runtime.clock import RealClock, event_or_moment
 from treadle.runtime.fleeting import Fleeting
 from treadle.runtime.fork import copied
@@ -414,26 +414,7 @@ class Engine:
 
     def row(self, arn: str, command: Wait) -> WaitRow:
         """The row of an open wait."""
-        kind, topic = kind_of(command)
-        now = self.clock.now()
-        due = heartbeat_due = None
-        if isinstance(command, StartTimer):
-            due = command.at
-        elif isinstance(command, RunTask):
-            due = command.deadline
-            # Only who is called back can send heartbeats. AWS: they count from the submission.
-            if kind == "callback" and command.heartbeat is not None:
-                heartbeat_due = now + command.heartbeat
-        return WaitRow(
-            arn=arn,
-            wait=command.wait,
-            kind=kind,
-            command=command,
-            due=due,
-            heartbeat_due=heartbeat_due,
-            topic=topic,
-            created_at=now,
-        )
+        return row_of(arn, command, self.clock.now())
 
     def opened(self, row: WaitRow) -> None:
         """A wait stands in the store: do what it needs."""
