@@ -6,14 +6,14 @@ Amazon SNS'.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from typing import Final
 
 from treadle.errors import TreadleError
-from treadle.functions import Functions
+from treadle.language.scope import Json
 from treadle.local.asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, answer, read_body
+from treadle.local.events.targets import Submit
 from treadle.local.shapes import fields
 
 log = logging.getLogger("treadle.local")
@@ -25,12 +25,11 @@ _LIMIT: Final = 1024 * 1024
 class Notifications:
     """The ASGI application below `/_treadle/sns`."""
 
-    def __init__(self, functions: Functions) -> None:
-        self._functions = functions
-        self._calls: set[asyncio.Task[None]] = set()
+    def __init__(self, submit: Submit) -> None:
+        self._submit = submit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take a message; the function is called on its own."""
+        """Take a message; the function is called on its own, which is owed once this is answered."""
         try:
             message = fields(json.loads(await read_body(receive, _LIMIT)))
         except (BodyTooLarge, ClientGone, ValueError):
@@ -38,26 +37,22 @@ class Notifications:
             return
         function = scope["path"].removeprefix(f"{PREFIX}/")
         if message.get("Type") == "Notification":
-            task = asyncio.create_task(self._call(function, message))
-            self._calls.add(task)
-            task.add_done_callback(self._calls.discard)
+            try:
+                await self._submit(function, _event(function, message))
+            except TreadleError as error:
+                log.warning("the function %s was not called for a topic's message: %s", function, error)
         await answer(send, 200, [])
 
-    async def _call(self, function: str, message: dict[str, object]) -> None:
-        told = {"UnsubscribeURL": "UnsubscribeUrl", "SigningCertURL": "SigningCertUrl"}
-        notification = {told.get(key, key): value for key, value in message.items()}
-        notification.setdefault("Subject", None)
-        notification.setdefault("MessageAttributes", {})
-        record = {
-            "EventSource": "aws:sns",
-            "EventVersion": "1.0",
-            "EventSubscriptionArn": f"{message.get('TopicArn')}:{function}",
-            "Sns": notification,
-        }
-        try:
-            invoked = await self._functions.invoke(function, json.dumps({"Records": [record]}).encode())
-        except TreadleError as error:
-            log.warning("the function %s was not called for a topic's message: %s", function, error)
-            return
-        if invoked.error is not None:
-            log.warning("the function %s failed at a topic's message: %s", function, invoked.payload[:200])
+
+def _event(function: str, message: dict[str, Json]) -> bytes:
+    told = {"UnsubscribeURL": "UnsubscribeUrl", "SigningCertURL": "SigningCertUrl"}
+    notification = {told.get(key, key): value for key, value in message.items()}
+    notification.setdefault("Subject", None)
+    notification.setdefault("MessageAttributes", {})
+    record = {
+        "EventSource": "aws:sns",
+        "EventVersion": "1.0",
+        "EventSubscriptionArn": f"{message.get('TopicArn')}:{function}",
+        "Sns": notification,
+    }
+    return json.dumps({"Records": [record]}).encode()

@@ -67,7 +67,7 @@ class Platform:
     @asynccontextmanager
     async def on(self, host: Host) -> AsyncGenerator[Endpoint]:
         """Schedules, rules and queues at work on a host; gives what answers requests."""
-        targets = Targets(partial(_start, host, self.surrounding), self.functions, self.client)
+        targets = Targets(partial(_start, host, self.surrounding), self.functions.submit, self.client)
         rules = Rules(self.register, targets, self.surrounding.region, self.surrounding.account)
         schedules = Schedules(self.register, targets, host.store, host.clock)
         sources = Sources(self.register, self.functions, self.client)
@@ -85,7 +85,7 @@ class Platform:
                 },
                 rest=self.proxy,
                 paths={
-                    NOTIFICATIONS: Notifications(self.functions),
+                    NOTIFICATIONS: Notifications(self.functions.submit),
                     APIS: Apis(self.register, self.functions, _operate(host, self.surrounding)),
                 },
             )
@@ -95,7 +95,6 @@ class Platform:
                 each.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             await rules.close()
-            await targets.close()
             await self.proxy.close()
             await self.child.close()
 

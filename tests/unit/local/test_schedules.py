@@ -3,7 +3,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from treadle.functions import ProcessFunctions
 from treadle.local.events.rules import Rules
 from treadle.local.events.schedules import Schedules
 from treadle.local.events.targets import Targets
@@ -22,15 +21,18 @@ class Bench:
 
     def __init__(self) -> None:
         self.started: list[tuple[str, Any]] = []
+        self.called: list[tuple[str, Any]] = []
         self.register = LocalRegister()
-        self.functions = ProcessFunctions({})
-        self.targets = Targets(self.start, self.functions, self.client)
+        self.targets = Targets(self.start, self.submit, self.client)
         self.store = MemoryStore()
         self.rules = Rules(self.register, self.targets, "us-east-1", "123456789012")
 
     async def start(self, arn: str, name: str, text: str) -> None:
         assert arn == MACHINE
         self.started.append((name, json.loads(text)))
+
+    async def submit(self, function: str, payload: bytes) -> None:
+        self.called.append((function, json.loads(payload)))
 
     def client(self, service: str) -> Any:
         raise AssertionError(f"{service} is no target here")
@@ -86,6 +88,20 @@ def test_a_moment_that_was_over_when_the_schedule_was_made_never_comes() -> None
         await bench.fire(timedelta(minutes=6))
         await bench.fire(timedelta(minutes=7))
         assert len(bench.started) == 1
+
+    asyncio.run(play())
+
+
+def test_a_function_is_called_with_the_scheduled_event() -> None:
+    async def play() -> None:
+        bench = Bench()
+        arn = "arn:aws:lambda:us-east-1:123456789012:function:tick:live"
+        rule = {"ScheduleExpression": "rate(1 minute)", "Targets": [{"Arn": arn}], "__name__": "r"}
+        bench.register.put("rule", "r", rule)
+        await bench.fire(timedelta())
+        await bench.fire(timedelta(minutes=1))
+        ((function, event),) = bench.called
+        assert (function, event["detail-type"], event["time"]) == ("tick", "Scheduled Event", "2026-01-01T00:01:00Z")
 
     asyncio.run(play())
 

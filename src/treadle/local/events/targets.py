@@ -1,21 +1,20 @@
 """Where events go: state machines, functions, queues, topics.
 
 Owns delivering one event to one target. A start of an execution is durable when this returns, and its name follows from
-the event: delivering it again starts nothing twice. A function is called at least once. Everything else goes through
+the event: delivering it again starts nothing twice. What is owed to a function is durable too, and made
+at least once. Everything else goes through
 the endpoint.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
-from treadle.errors import ApiError, TreadleError
-from treadle.functions import Functions
+from treadle.errors import ApiError
 from treadle.language.scope import Json
 from treadle.local.events.transform import input_of
 from treadle.local.shapes import dig
@@ -24,14 +23,15 @@ log = logging.getLogger("treadle.local")
 
 Start: TypeAlias = Callable[[str, str, str], Awaitable[None]]
 """Starts an execution: the state machine's ARN, the name, the input as JSON text. Raises ApiError."""
+Submit: TypeAlias = Callable[[str, bytes], Awaitable[object]]
+"""Has a function invoked later, durably: its name, the event as JSON text. Raises TreadleError."""
 
 
 class Targets:
     """Delivers events. `client` gives a client of a service, to be used in a thread."""
 
-    def __init__(self, start: Start, functions: Functions, client: Callable[[str], Any]) -> None:
-        self._start, self._functions, self._client = start, functions, client
-        self._calls: set[asyncio.Task[None]] = set()
+    def __init__(self, start: Start, submit: Submit, client: Callable[[str], Any]) -> None:
+        self._start, self._submit, self._client = start, submit, client
 
     async def deliver(self, rule: str, target: Mapping[str, Json], event: Mapping[str, Json], name: str) -> None:
         """Deliver an event to a target of a rule. `name` is the same whenever this event is delivered again."""
@@ -42,7 +42,7 @@ class Targets:
                 case "states":
                     await self._execute(arn, re.sub(r"[^A-Za-z0-9_-]", "-", name)[-80:], text)
                 case "lambda":
-                    self._call(rule, function_of(arn), text)
+                    await self._submit(function_of(arn), text.encode())
                 case "sqs":
                     group = dig(target, "SqsParameters", "MessageGroupId")
                     more = {"MessageGroupId": group} if group else {}
@@ -55,32 +55,12 @@ class Targets:
             # One target that fails keeps no other from its event.
             log.warning("%s: the target %s did not take the event: %s", rule, arn, error)
 
-    async def close(self) -> None:
-        """Give the calls of functions that are under way up."""
-        for each in self._calls:
-            each.cancel()
-        await asyncio.gather(*self._calls, return_exceptions=True)
-
     async def _execute(self, arn: str, name: str, text: str) -> None:
         try:
             await self._start(arn, name, text)
         except ApiError as error:
             if error.code != "ExecutionAlreadyExists":
                 raise
-
-    def _call(self, rule: str, function: str, text: str) -> None:
-        task = asyncio.create_task(self._called(rule, function, text))
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
-
-    async def _called(self, rule: str, function: str, text: str) -> None:
-        try:
-            invoked = await self._functions.invoke(function, text.encode())
-        except TreadleError as error:
-            log.warning("%s: the function %s was not called: %s", rule, function, error)
-            return
-        if invoked.error is not None:
-            log.warning("%s: the function %s failed: %s", rule, function, _shortened(invoked.payload))
 
     def _send(self, arn: str, text: str, more: Mapping[str, Json]) -> None:
         sqs = self._client("sqs")
@@ -91,8 +71,3 @@ class Targets:
 def function_of(arn: str) -> str:
     """The name of a function in an ARN, without its qualifier."""
     return arn.rpartition("function:")[2].partition(":")[0].partition("/")[0]
-
-
-def _shortened(payload: bytes) -> str:
-    told = json.loads(payload)
-    return str(dig(told, "errorMessage") or told)[:200]
