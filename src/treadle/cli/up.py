@@ -14,7 +14,7 @@ import click
 from treadle.cli import options
 from treadle.cli.app import command
 from treadle.cli.problems import OK, Problem
-from treadle.cli.session import DEFAULT_STORE, socket_path
+from treadle.cli.session import DEFAULT_STORE, connections_in, socket_path
 
 if TYPE_CHECKING:
     import socket
@@ -138,7 +138,8 @@ async def _serve(
     processes = ProcessFunctions(found, surroundings=Surroundings(environment=variables))
     registry = Registry(store, data / "functions", processes)
     async with AsyncExitStack() as stack:
-        host = await stack.enter_async_context(Host(store, registry=registry, aws_endpoint_url=aws_endpoint_url))
+        made = Host(store, registry=registry, aws_endpoint_url=aws_endpoint_url, connections=connections_in(store))
+        host = await stack.enter_async_context(made)
         if isinstance(store, SqliteStore):
             await stack.enter_async_context(serve(EngineControl(host.engine), socket_path(store)))
         server = Server(
