@@ -132,9 +132,8 @@ async def _serve(
     from treadle.stores import SqliteStore
 
     found = {} if functions is None else discover(Path(functions))
-    own = f"http://{listener.getsockname()[0]}:{listener.getsockname()[1]}"
     # What functions call by the SDKs comes back here; TestState and StartSyncExecution must not go to another host.
-    variables = {"AWS_ENDPOINT_URL": own, "AWS_DISABLE_HOST_PREFIX_INJECTION": "true"}
+    variables = {"AWS_ENDPOINT_URL": _endpoint(listener), "AWS_DISABLE_HOST_PREFIX_INJECTION": "true"}
     processes = ProcessFunctions(found, surroundings=Surroundings(environment=variables))
     registry = Registry(store, data / "functions", processes)
     async with AsyncExitStack() as stack:
@@ -168,12 +167,16 @@ def _only_for_this_machine(host: str) -> None:
         )
 
 
+def _endpoint(listener: socket.socket) -> str:
+    address, port = listener.getsockname()[:2]
+    return f"http://{f'[{address}]' if ':' in address else address}:{port}"
+
+
 def _tell_ready(listener: socket.socket, data: Path, as_json: bool) -> None:
     from treadle.local.presence import announce
 
     address, port = listener.getsockname()[:2]
-    shown = f"[{address}]" if ":" in address else address
-    endpoint = f"http://{shown}:{port}"
+    endpoint = _endpoint(listener)
     announce(data, endpoint, None, None)
     if as_json:
         click.echo(json.dumps({"ready": True, "endpoint": endpoint, "host": address, "port": port}))
