@@ -1,6 +1,6 @@
 """How fast treadle is, beside its peers, in one table of one run.
 
-    python benchmarks/run.py [--json] [--only machine|durable|map-runs|items|peers ...]
+    python benchmarks/run.py [--json] [--only machine|durable|map-runs|items|http|peers ...]
 
 A transition is one state entered. Figures of different machines do not compare; the rows of one run do.
 """
@@ -12,6 +12,7 @@ import json
 import sys
 
 import durable
+import http_tasks
 import items
 import machine
 import map_runs
@@ -23,6 +24,7 @@ PARTS = {
     "durable": durable.figures,
     "map-runs": map_runs.figures,
     "items": items.figures,
+    "http": http_tasks.figures,
     "peers": peers.figures,
 }
 

@@ -14,10 +14,14 @@ from aiohttp import web
 
 from faulty_aws import Exchange, faulty
 from http_answers import Answers
+from http_server import Api, api_at_work
 from treadle.functions import ProcessFunctions, discover
 from treadle.integrations.aws import AwsSdkIntegration, AwsSessions, Keys, OptimisedIntegration
+from treadle.integrations.connections import Connections, read_parameters
+from treadle.integrations.http import HttpIntegration
 from treadle.integrations.lambda_ import LambdaIntegration
 from treadle.integrations.lambda_endpoint import LambdaEndpoint
+from treadle.integrations.sealing import Sealer
 from treadle.integrations.states import StatesIntegration
 from treadle.runtime.clock import RealClock
 from treadle.runtime.engine import Engine
@@ -211,12 +215,51 @@ async def optimised_aws(place: Path) -> AsyncGenerator[Subject]:
         sessions.close()
 
 
+# ---- HTTP APIs ---------------------------------------------------------------------------------------------------
+
+HTTP = "arn:aws:states:::http:invoke"
+
+
+@asynccontextmanager
+async def http_apis(place: Path) -> AsyncGenerator[Subject]:
+    store = MemoryStore()
+    await store.open()
+    connections = Connections(store, Sealer(None, {}))
+    basic = read_parameters(json.dumps({"BasicAuthParameters": {"Username": "ann", "Password": "secret"}}))
+    arn = await connections.put("partner", basic)
+    http = HttpIntegration(connections)
+
+    def ask(api: Api, path: str, method: str = "GET", **more: Any) -> Any:
+        given = {"ApiEndpoint": api.url + path, "Method": method, "InvocationConfig": {"ConnectionArn": arn}}
+        return call_of(HTTP, {**given, **more})
+
+    async with api_at_work() as api:
+        try:
+            yield Subject(
+                integration=http,
+                works=[ask(api, "/echo"), ask(api, "/echo", "POST", RequestBody={"n": 1}, Headers={"X-Mine": "1"})],
+                fails=[
+                    Failing("States.Http.StatusCode.404", ask(api, "/status/404")),
+                    Failing("States.Http.Socket", ask(api, "/reset", "POST")),
+                    Failing("States.Runtime", call_of(HTTP, {})),
+                ],
+                unknown=call_of("arn:aws:states:::http:fetch", {}),
+                huge=Failing("States.DataLimitExceeded", ask(api, "/huge")),
+                lasting=ask(api, "/slow", "POST"),
+                under_way=lambda: api.under_way,
+                repeats="only what HTTP calls idempotent is sent again",
+            )
+        finally:
+            await http.close()
+
+
 SUBJECTS: list[Callable[[Path], AbstractAsyncContextManager[Subject]]] = [
     lambda_functions,
     lambda_elsewhere,
     nested_executions,
     aws_sdk,
     optimised_aws,
+    http_apis,
 ]
 
 
