@@ -20,6 +20,7 @@ from treadle.errors import ApiError, Conflict, StatesError
 from treadle.integrations.http_client import Exchange
 from treadle.integrations.oauth import ClientCredentials, Tokens
 from treadle.integrations.sealing import Sealer, SealingError
+from treadle.integrations.shared_reads import SharedReads
 from treadle.runtime.clock import RealClock
 from treadle.runtime.ports import Clock, Document, Store
 
@@ -194,6 +195,7 @@ class Connections:
         self._store, self.sealer, self._elsewhere = store, sealer, elsewhere
         self._clock = clock or RealClock()
         self._tokens = Tokens(self._clock)
+        self._reads = SharedReads(self._parameters)
 
     async def put(
         self,
@@ -251,7 +253,7 @@ class Connections:
 
     async def authorise(self, arn: str, exchange: Exchange, refused: str | None = None) -> Additions:
         """What the connection adds to a request; a token is fetched through `exchange`. See `Authorised`."""
-        parameters = await self._parameters(arn)
+        parameters = await self._reads.get(arn)
         added = parameters.invocation_http_parameters
         headers, token = _plain(added.header_parameters), None
         if basic := parameters.basic_auth_parameters:

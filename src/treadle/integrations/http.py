@@ -102,7 +102,7 @@ def _result(answer: Answer) -> Json:
     """The output of the task. Raises StatesError for anything that is not a success."""
     text = answer.reason or _phrase(answer.status)
     if not 200 <= answer.status < 300:
-        # Observed on AWS: the status text is all that is told, the body is lost.
+        # AWS names the error by its status and says nothing of the cause; a body may hold what no history should.
         raise StatesError(f"States.Http.StatusCode.{answer.status}", text)
     headers: dict[str, Json] = {}
     for name, value in answer.headers:
