@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from local_cloud import LocalCloud
+from mapped_rows import check, in_folder, in_s3, machine
 from treadle.machine.journal import json_text
 
 Treadle = Callable[..., Result]
@@ -86,6 +88,26 @@ def test_items_come_from_a_folder_and_results_go_there(
     assert "S0 Pass" in treadle("executions", "history", listed[0]["executionArn"]).stdout
     verified = treadle("verify")
     assert (verified.exit_code, verified.stdout) == (0, "5 executions, 0 findings\n")
+
+
+def test_rows_of_a_folder_and_of_s3_become_results_there(
+    treadle: Treadle, folder: Path, local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in local_cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    for bucket, source, read in (in_folder(folder / "rows"), in_s3(local_cloud)):
+        (folder / "rows.asl.json").write_text(json.dumps(machine(bucket)))
+        result = treadle("run", "rows.asl.json")
+        assert result.exit_code == 0, result.stderr
+        check(json.loads(result.stdout), source, read)
+
+
+def test_s3_itself_is_not_called_unasked(treadle: Treadle, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    (folder / "rows.asl.json").write_text(json.dumps(machine("somebodys-bucket")))
+    result = treadle("run", "rows.asl.json")
+    assert result.exit_code == 1
+    assert "never called unasked" in result.stderr
 
 
 def test_a_child_that_fails_is_told_and_the_others_are_counted(treadle: Treadle, write: Callable[..., None]) -> None:

@@ -31,7 +31,7 @@ from treadle.integrations.assembly import Parts, assembled
 from treadle.integrations.aws.sessions import AwsSessions, endpoint_in_environment
 from treadle.integrations.connections import Connections
 from treadle.integrations.lambda_endpoint import LambdaEndpoint
-from treadle.items import Access, DataSets, ResultFiles
+from treadle.items import Access, DataSets, ResultFiles, unasked
 from treadle.machine.journal import Entry
 from treadle.runtime.clock import RealClock
 from treadle.runtime.engine import Engine
@@ -87,7 +87,7 @@ class Host:
         self._aws = aws or (AwsSessions(endpoint_url=aws_endpoint_url) if elsewhere else None)
         self._registry = registry
         self._functions, self._connections = registry or functions, connections
-        self._items = Access()
+        self._items = Access(self._aws.s3 if self._aws else unasked)
         reader, writer = DataSets(self._items), ResultFiles(self._items)
         self._integrations: dict[str, Integration] = {}
         prepare = None if registry is None else registry.load

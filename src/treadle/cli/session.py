@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -25,12 +24,12 @@ from treadle.cli.mock import Answers, Script, scripted
 from treadle.cli.problems import Problem
 from treadle.functions import Functions, InProcessFunctions, ProcessFunctions, discover
 from treadle.integrations.assembly import Parts, assembled
-from treadle.integrations.aws.sessions import AwsSessions, endpoint_in_environment
+from treadle.integrations.aws.sessions import AwsSessions, sessions_of_environment
 from treadle.integrations.connections import Connections
 from treadle.integrations.event_bridge import AccountConnections
 from treadle.integrations.mcp_servers import McpServer, read_servers
 from treadle.integrations.sealing import Sealer
-from treadle.items import Access, DataSets, ResultFiles
+from treadle.items import Access, DataSets, ResultFiles, unasked
 from treadle.language.compile import compile_definition
 from treadle.machine.journal import Entry
 from treadle.runtime.clock import RealClock, VirtualClock
@@ -172,7 +171,7 @@ def world_of(setup: Setup, source: Source, standing: Collection[str] | None) -> 
     script = Script(read_answers(setup.mock) if setup.mock else {})
     functions = _functions(setup)
     servers = read_servers(Path(setup.mcp_servers)) if setup.mcp_servers is not None else None
-    aws = _aws(setup)
+    aws = sessions_of_environment(setup.aws)
     check(source, script, functions, machines, servers, setup.functions, standing, aws=aws is not None)
     return World(script, functions, machines, servers, aws)
 
@@ -212,7 +211,7 @@ async def at_work(
             # Task tokens are part of what a run may show, and here they guard nothing.
             await store.setting("token-key", hashlib.sha256(seed.encode()).hexdigest())
 
-        items = Access()
+        items = Access(world.aws.s3 if world.aws else unasked)
         stack.push_async_callback(items.close)
         engine = Engine(
             family.view,
@@ -240,18 +239,6 @@ async def _served(engine: Engine, store: SqliteStore) -> AsyncGenerator[None]:
             # Executions run all the same; only nobody can ask from another process.
             log.warning("other commands cannot reach this process: %s: %s", socket_path(store), error)
         yield
-
-
-def _aws(setup: Setup) -> AwsSessions | None:
-    return aws_of_environment(setup.aws)
-
-
-def aws_of_environment(asked: bool = False) -> AwsSessions | None:
-    """AWS as the environment means it. Without an endpoint of its own that is AWS itself, which is never called
-    unasked."""
-    if not asked and not endpoint_in_environment():
-        return None
-    return AwsSessions(region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"))
 
 
 def _functions(setup: Setup) -> Functions | None:

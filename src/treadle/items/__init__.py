@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from treadle.items.access import Access
 from treadle.items.reader import DataSets
-from treadle.items.s3 import S3Client
+from treadle.items.s3 import S3Client, unasked
 from treadle.items.writer import ResultFiles
 
-__all__ = ["Access", "DataSets", "ResultFiles", "S3Client"]
+__all__ = ["Access", "DataSets", "ResultFiles", "S3Client", "unasked"]

@@ -58,6 +58,11 @@ def client_from_environment(connections: int) -> S3Client:
         raise Fault(f"S3 cannot be reached: {error}") from None
 
 
+def unasked() -> S3Client:
+    """The client of a host that was not told to call AWS. Raises Fault."""
+    raise Fault("AWS itself is never called unasked: set AWS_ENDPOINT_URL, or use `treadle run --aws`")
+
+
 class S3Bucket:
     """A bucket; `owner` is the account that must own it, where one is expected."""
 

@@ -21,7 +21,8 @@ from typing import Final, TypeAlias
 
 from treadle.errors import ApiError, StatesError, TreadleError
 from treadle.integrations.assembly import Parts, assembled
-from treadle.items import Access, DataSets, ResultFiles
+from treadle.integrations.aws.sessions import sessions_of_environment
+from treadle.items import Access, DataSets, ResultFiles, unasked
 from treadle.language.scope import Json
 from treadle.library.callables import Callables, Function, Served
 from treadle.machine.commands import RunTask, Status
@@ -190,6 +191,7 @@ async def open(
     functions: Mapping[str, Function] | None = None,
     machines: Mapping[str, Definition] | None = None,
     integrations: Mapping[str, Integration] | None = None,
+    aws: bool = False,
     virtual_time: bool = False,
     seed: str | None = None,
 ) -> AsyncGenerator[Treadle]:
@@ -197,13 +199,16 @@ async def open(
 
     `store` is the path of an SQLite file or a folder, `sqlite:///path/to/file.db`, or `memory:`. `functions` are what
     Tasks call as Lambda functions, by name; `machines` the definitions that nested executions start, by name.
-    `integrations` serve other resources, by ARN, `service:action`, service, or kind. In `virtual_time` nothing waits:
-    time jumps to the next thing that happens, from 2026-01-01 on; `seed` fixes what is random.
+    `integrations` serve other resources, by ARN, `service:action`, service, or kind. With `aws`
+    Tasks call AWS with the credentials of the environment; where AWS_ENDPOINT_URL is set they call that unasked. In
+    `virtual_time` nothing waits: time jumps to the next thing that happens, from 2026-01-01 on; `seed` fixes what is
+    random.
 
     Raises StoreError; Locked where another process has the store.
     """
     known = dict(machines or {})
     called = Callables(functions or {}, on_the_loop=virtual_time)
+    sessions = sessions_of_environment(aws)
     engine: Engine
 
     async def machine(arn: str) -> StateMachine | None:
@@ -214,12 +219,12 @@ async def open(
             raise StatesError("StepFunctions.InvalidDefinitionException", str(error)) from None
 
     async with AsyncExitStack() as stack:
-        parts = Parts(engine=lambda: engine, machines=machine, functions=called)
+        parts = Parts(engine=lambda: engine, machines=machine, functions=called, aws=sessions)
         table = await stack.enter_async_context(assembled(parts))
         table["lambda"] = Served(table["lambda"])
         table.update(integrations or {})
         clock = VirtualClock(START) if virtual_time else RealClock()
-        items = Access()
+        items = Access(sessions.s3 if sessions else unasked)
         stack.push_async_callback(items.close)
         reader, writer = DataSets(items), ResultFiles(items)
         engine = Engine(open_store(os.fspath(store)), table, reader=reader, writer=writer, clock=clock, seed=seed)

@@ -57,6 +57,14 @@ def endpoint_in_environment() -> bool:
     return any(name.startswith("AWS_ENDPOINT_URL") and value for name, value in os.environ.items())
 
 
+def sessions_of_environment(asked: bool = False) -> AwsSessions | None:
+    """AWS as the environment means it. Without an endpoint of its own that is AWS itself, which is never called
+    unasked."""
+    if not asked and not endpoint_in_environment():
+        return None
+    return AwsSessions(region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"))
+
+
 class AwsSessions:
     """Clients of AWS services, made when they are first needed.
 
@@ -91,6 +99,21 @@ class AwsSessions:
     def region(self, execution_arn: str) -> str:
         """The region that an execution's calls go to: observed on AWS, that of its state machine."""
         return self._region or execution_arn.split(":")[3]
+
+    def s3(self) -> Any:
+        """A client of S3 for whole objects, which its user closes: the data sets and results of distributed Maps."""
+        from botocore.config import Config
+
+        with self._lock:
+            place = Place("s3", self._region or os.environ.get("AWS_REGION") or "us-east-1")
+            return self._session(place).create_client(
+                "s3",
+                region_name=place.region,
+                endpoint_url=self._endpoint("s3"),
+                config=self._config().merge(
+                    Config(parameter_validation=True, retries={"mode": "standard", "total_max_attempts": 5})
+                ),
+            )
 
     def close(self) -> None:
         """Let go of idle connections."""
