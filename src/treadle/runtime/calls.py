@@ -138,7 +138,7 @@ class Calls:
             token=command.token,
             credentials=command.credentials,
             attempt=command.attempt,
-            idempotency=hashlib.sha256(f"{row.arn}:{row.wait}".encode()).hexdigest()[:32],
+            idempotency=idempotency_of(row),
             again=again,
             job=command.job,
             heartbeat=command.heartbeat,
@@ -189,6 +189,11 @@ def kind_of(command: Wait) -> tuple[WaitKind, str | None]:
             if phase != "submitted":
                 return "call", None
             return ("callback" if parsed.pattern == "waitForTaskToken" else "poll"), None
+
+
+def idempotency_of(row: WaitRow) -> str:
+    """What every call of a wait bears, so that whoever is called knows it for the same one."""
+    return hashlib.sha256(f"{row.arn}:{row.wait}".encode()).hexdigest()[:32]
 
 
 def row_of(arn: str, command: Wait, now: float) -> WaitRow:

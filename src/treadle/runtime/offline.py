@@ -11,14 +11,18 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Final
 
+from treadle.errors import NotFound
 from treadle.language.scope import Json
 from treadle.language.values import is_object
 from treadle.machine.commands import RunTask
+from treadle.runtime.calls import idempotency_of
 from treadle.runtime.control import Control, EngineControl, ListExecutions, ListTasks, Request, Stop
 from treadle.runtime.engine import Engine
 from treadle.runtime.family import PAGE, Family
+from treadle.runtime.machines import execution_arn
 from treadle.runtime.ports import Call, ItemPage, MapResults, Redelivery, Store, WaitRow
 
+_NESTED: Final = "arn:aws:states:::states:startExecution.sync"
 _KINDS: Final = ("lambda", "activity", "service", "aws-sdk", "http", "mcp")
 
 
@@ -50,7 +54,15 @@ class OfflineControl(Control):
 
     async def _nested(self, arn: str) -> list[str]:
         """The executions that this one waits for: they stop with it, as they would in an engine at work."""
-        return [child for row in await self._store.waits(arn) if (child := _child(row)) is not None]
+        found = [child for row in await self._store.waits(arn) if (child := _child(row)) is not None]
+        return [child for child in found if await self._is_child(child, arn)]
+
+    async def _is_child(self, child: str, arn: str) -> bool:
+        try:
+            parent = (await self._store.summary(child)).parent
+        except NotFound:
+            return False
+        return parent is not None and parent[0] == arn
 
 
 class _Resting(Family):
@@ -73,9 +85,18 @@ def _engine(family: Family) -> Engine:
 
 
 def _child(row: WaitRow) -> str | None:
-    job: Json = row.command.job if isinstance(row.command, RunTask) and row.kind == "poll" else None
-    arn = job.get("ExecutionArn") if is_object(job) else None
-    return arn if isinstance(arn, str) else None
+    """The nested execution that a wait is for; one whose start was under way may be there, or not."""
+    command = row.command
+    if not isinstance(command, RunTask):
+        return None
+    if row.kind == "poll":
+        arn = command.job.get("ExecutionArn") if is_object(command.job) else None
+        return arn if isinstance(arn, str) else None
+    arguments = command.arguments
+    if row.kind != "call" or not command.resource.startswith(_NESTED) or not is_object(arguments):
+        return None
+    machine, name = arguments.get("StateMachineArn"), arguments.get("Name", idempotency_of(row))
+    return execution_arn(machine, name) if isinstance(machine, str) and isinstance(name, str) else None
 
 
 class Parked:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from treadle.errors import ApiError, StoreError, Unavailable
+from treadle.integrations.states import StatesIntegration
 from treadle.language.scope import Json
 from treadle.runtime import control_socket as module
 from treadle.runtime.control import (
@@ -282,5 +283,41 @@ def test_an_answer_after_its_time_is_refused() -> None:
         await store.heartbeat(arn, row.wait, 1.0)
         with pytest.raises((ApiError, StoreError), match=r"TaskTimedOut|TaskDoesNotExist"):
             await OfflineControl(store).answer(Succeed(arn=arn, wait=row.wait, output=1))
+
+    asyncio.run(body())
+
+
+def test_a_nested_execution_stops_with_its_parent_even_before_the_parent_knows_that_it_started() -> None:
+    child_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:child"
+    child = StateMachine(arn=child_arn, name="child", definition=WORKING.definition, role_arn="r")
+    call = {"StateMachineArn": child_arn, "Input": {}}
+    parent = machine(
+        Run={
+            "Type": "Task",
+            "Resource": "arn:aws:states:::states:startExecution.sync:2",
+            "Parameters": call,
+            "End": True,
+        }
+    )
+    begun = asyncio.Event()
+
+    class Unanswered(StatesIntegration):
+        async def call(self, call: Any) -> Json:
+            await super().call(call)
+            begun.set()
+            return await asyncio.get_running_loop().create_future()
+
+    async def find(arn: str) -> StateMachine | None:
+        return child
+
+    async def body() -> None:
+        store = MemoryStore()
+        table: Any = {"states": Unanswered(lambda: engine, find)}
+        async with Engine(store, table) as engine:
+            started = await engine.start(parent, {}, "p")
+            await begun.wait()
+        assert [row.kind for row in await store.waits(started.arn)] == ["call"]
+        await OfflineControl(store).stop(Stop(arn=started.arn))
+        assert [each.status async for each in store.every()] == ["ABORTED", "ABORTED"]
 
     asyncio.run(body())
