@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import signal
+import socket
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from click.testing import CliRunner, Result
 from treadle.cli import cli
 
 Treadle = Callable[..., Result]
+PARAMETERS = json.dumps({"ApiKeyAuthParameters": {"ApiKeyName": "Authorization", "ApiKeyValue": "Bearer x"}})
 BAD = '{\n  "StartAt": "A",\n  "States": {\n    "A": {"Type": "Pass", "Next": "Gone"}\n  }\n}'
 
 
@@ -102,11 +105,20 @@ def example(path: tuple[str, ...]) -> list[str]:
     return shlex.split(found[1])
 
 
-@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+SERVES = ("up",)
+"""Commands that go on until they are ended."""
+
+
+@pytest.mark.parametrize("path", [each for each in commands() if each != SERVES], ids=" ".join)
 def test_the_example_of_a_help_text_runs(
     treadle: Treadle, folder: Path, start: Callable[..., Any], path: tuple[str, ...]
 ) -> None:
-    answers = {"Ask finance": {"return": {}}, "*": {"return": {}}}
+    answers: dict[str, Any] = {"Ask finance": {"return": {}}, "*": {"return": {}}}
     (folder / "answers.yaml").write_text(json.dumps(answers))
     (folder / "short.asl.json").replace("orders.asl.json")
     name = ("run", "orders.asl.json", "--name", "order-7")
@@ -119,7 +131,26 @@ def test_the_example_of_a_help_text_runs(
         treadle(*name, "--mock", "fails.yaml")
     elif path[0] in ("executions", "verify"):
         treadle(*name, "--mock", "answers.yaml")
+    elif path == ("test",):
+        (folder / "tests").mkdir()
+        scenario = "definition: ../orders.asl.json\nanswers: ../answers.yaml\nscenarios: [{name: it ends}]\n"
+        (folder / "tests" / "orders.scenario.yaml").write_text(scenario)
+    elif path in (("connections", "show"), ("connections", "delete")):
+        treadle("connections", "put", "stripe", input=PARAMETERS)
     words = example(path)
     assert tuple(words[: len(path)]) == path
-    result = treadle(*words)
+    if "<" in words:
+        (folder / words[-1]).write_text(PARAMETERS)
+        result = treadle(*words[: words.index("<")], input=PARAMETERS)
+    else:
+        # On a port that is free: somebody else may use the usual one.
+        result = treadle(*words, *(("--port", str(free_port())) if path == ("doctor",) else ()))
     assert result.exit_code == 0, result.output
+
+
+def test_the_example_of_up_runs_until_it_is_ended(start: Callable[..., Any]) -> None:
+    words = example(SERVES)
+    assert tuple(words) == SERVES
+    running = start(*words, "--port", "0", "--json")
+    assert json.loads(running.process.stdout.readline())["ready"]
+    assert running.kill(signal.SIGTERM) == 0

@@ -25,6 +25,8 @@ async def create(host: Host, request: Request) -> Answer:
     arn = request.arn("activity", given["name"])
     tags = checked({each["key"]: each.get("value", "") for each in given.get("tags", ())}, arn)
     encryption = encryption_of(given.get("encryptionConfiguration")) or AWS_OWNED
+    if await host.activities.find(arn) is None:
+        host.census.room_for_activity()
     activity = await host.activities.create(arn, given["name"], encryption, tags)
     return {"activityArn": activity.arn, "creationDate": seconds(activity.created_at)}
 

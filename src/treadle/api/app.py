@@ -31,10 +31,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Headers: TypeAlias = Mapping[bytes, bytes]
 
 TARGET: Final = "AWSStepFunctions"
-REQUEST_BYTES: Final = 3 * 1024 * 1024
-"""The longest request: a definition of 1 MiB whose every second character is escaped, and room around it."""
-REQUESTS: Final = 2_000
-"""How many requests may be under way, long polls among them."""
 BODY_SECONDS: Final = 30.0
 """How long a client may take to send a request."""
 REGION: Final = "us-east-1"
@@ -65,7 +61,7 @@ class StatesApp:
         await respond(send, status, body)
 
     async def _answered(self, scope: Mapping[str, Any], headers: Headers, receive: Receive) -> tuple[int, bytes]:
-        if self._under_way >= REQUESTS:
+        if self._under_way >= self._host.quotas.requests:
             return error_answer(ApiError("ThrottlingException", "Rate exceeded"))
         self._under_way += 1
         try:
@@ -87,12 +83,16 @@ class StatesApp:
         handler = OPERATIONS.get(name)
         if known is None or handler is None:
             raise ApiError("UnknownOperationException", f"There is no operation {name!r}.")
-        body = await read_body(headers, receive)
+        self._host.rates.take(name)
+        body = await collected(headers, receive, self._host.quotas.request_bytes)
         given = validate(known.check, _parsed(body))
         trace_header = headers.get(b"x-amzn-trace-id", b"").decode("ascii", "ignore")[:256] or None
         request = Request(name, given, region_of(headers), self._host.account, trace_header)
-        work = handler(self._host, request)
-        answer = await (while_connected(work, receive) if name in LONG else work)
+        if name in LONG:
+            with self._host.polls.open():
+                answer = await while_connected(handler(self._host, request), receive)
+        else:
+            answer = await handler(self._host, request)
         return 200, _written(present(answer))
 
 
@@ -115,13 +115,11 @@ def scope_of(headers: Headers) -> tuple[str | None, str | None]:
     return (found[1].decode(), found[2].decode()) if found else (None, None)
 
 
-async def read_body(headers: Headers, receive: Receive) -> bytes:
-    """The body of a request. Raises ApiError for one that is too long or comes too slowly, ClientGone."""
-    return await collected(headers, receive, REQUEST_BYTES)
-
-
 async def collected(headers: Headers, receive: Receive, most: int) -> bytes:
-    """The body of a request, of so many bytes at the most."""
+    """The body of a request, of so many bytes at the most.
+
+    Raises ApiError for one that is too long or comes too slowly, ClientGone.
+    """
     announced = headers.get(b"content-length", b"0")
     if not announced.isdigit() or int(announced) > most:
         raise _too_long(most)

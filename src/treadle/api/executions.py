@@ -30,6 +30,8 @@ _BILLED_MEMORY_MB: Final = 64
 async def start(host: Host, request: Request) -> Answer:
     """StartExecution."""
     machine, text, input = await _startable(host, request)
+    if machine.type == "STANDARD":
+        host.census.room_for_execution()
     runner = host.engine if machine.type == "STANDARD" else host.express
     started = await runner.start(
         machine, input, request.given.get("name"), text=text, trace_header=_trace_header(request)

@@ -17,10 +17,13 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from treadle.api.census import Census
 from treadle.api.deletions import Deletions
 from treadle.api.log_delivery import LogDelivery
 from treadle.api.pages import Pages
 from treadle.api.polls import Polls
+from treadle.api.quotas import Quotas
+from treadle.api.rates import Rates
 from treadle.api.redrives import Redrives
 from treadle.api.status import StatusChanges
 from treadle.catalog import Activities, Aliases, Machines, Tags, parse_arn
@@ -69,15 +72,18 @@ class Host:
         clock: Clock | None = None,
         aws: AwsSessions | None = None,
         connections: Connections | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self.account = account
+        self.quotas = quotas or Quotas()
+        self.census = Census(self.quotas)
         self.clock: Clock = clock or RealClock()
         self.now = self.clock.now
         self.status_changes = StatusChanges()
         self.closing = asyncio.Event()
-        self.store = Watched(store, self._committed).view
-        self.machines = Machines(self.store, self.now, random.random)
-        self.aliases = Aliases(self.machines, self.now)
+        self.store = Watched(store, self._committed, self.census.written).view
+        self.machines = Machines(self.store, self.now, random.random, self.quotas.versions)
+        self.aliases = Aliases(self.machines, self.now, self.quotas.aliases)
         self.activities = Activities(self.store, self.now)
         self.tags = Tags(self.machines, self.activities)
         endpoint = aws_endpoint_url or next((os.environ[each] for each in _LOGS if os.environ.get(each)), None)
@@ -90,17 +96,23 @@ class Host:
         self._items = Access(self._aws.s3 if self._aws else unasked)
         reader, writer = DataSets(self._items), ResultFiles(self._items)
         self._integrations: dict[str, Integration] = {}
-        prepare = None if registry is None else registry.load
         self.engine = Engine(
-            self.store, self._integrations, reader=reader, writer=writer, clock=self.clock, prepare=prepare
+            self.store,
+            self._integrations,
+            reader=reader,
+            writer=writer,
+            clock=self.clock,
+            prepare=self._prepare,
+            limits=self.quotas.limits,
         )
         memory = MemoryStore()
-        self._express_engine = Engine(memory, self._integrations, clock=self.clock)
+        self._express_engine = Engine(memory, self._integrations, clock=self.clock, limits=self.quotas.limits)
         self.express = Express(self._express_engine, self._express_ended, memory.forget)
         self.deletions = Deletions(self.machines, self.engine)
         self.redrives = Redrives(self.engine, self.machines)
         self.pages = Pages(b"", self.now)
-        self.polls = Polls()
+        self.polls = Polls(self.quotas)
+        self.rates = Rates(self.quotas.rates, self.now)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -158,7 +170,14 @@ class Host:
 
     # ---- inside --------------------------------------------------------------------------------------------------
 
+    async def _prepare(self) -> None:
+        """What the open store is read for before executions go on."""
+        await self.census.take(self.store)
+        if self._registry is not None:
+            await self._registry.load()
+
     def _committed(self, commit: Commit) -> None:
+        self.census.committed(commit)
         self.status_changes.committed(commit)
         self.deletions.committed(commit)
         self.logs.committed(commit)

@@ -1,29 +1,39 @@
-"""How many workers wait for the tasks of an activity: a bound for long polls."""
+"""How many requests wait: all together, and the workers of each activity."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Final
 
+from treadle.api.quotas import Quotas
 from treadle.errors import ApiError
-
-MOST: Final = 1000
-"""AWS quota: workers that wait for one activity."""
 
 
 class Polls:
-    """How many workers wait for each activity."""
+    """How many requests wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, quotas: Quotas) -> None:
+        self._most, self._workers = quotas.long_polls, quotas.activity_workers
+        self._open = 0
         self._waiting: Counter[str] = Counter()
+
+    @contextmanager
+    def open(self) -> Generator[None]:
+        """One more request that may take long is under way meanwhile. Raises ApiError ThrottlingException."""
+        if self._open >= self._most:
+            raise ApiError("ThrottlingException", "Rate exceeded")
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
 
     @contextmanager
     def waiting(self, arn: str) -> Generator[None]:
         """One more waits meanwhile. Raises ApiError ActivityWorkerLimitExceeded."""
-        if self._waiting[arn] >= MOST:
-            told = f"The maximum number of workers that poll for an activity ({MOST}) is reached: '{arn}'"
+        if self._waiting[arn] >= self._workers:
+            told = f"The maximum number of workers that poll for an activity ({self._workers}) is reached: '{arn}'"
             raise ApiError("ActivityWorkerLimitExceeded", told)
         self._waiting[arn] += 1
         try:

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import uvicorn
 
-from treadle.api.app import REQUESTS
 from treadle.errors import TreadleError
 
 HEADER_BYTES: Final = 64 * 1024
@@ -23,7 +22,6 @@ DRAIN_SECONDS: Final = 10
 """How long requests may take that are under way when the server stops."""
 _IDLE_SECONDS: Final = 65
 """How long a connection may be idle: longer than a long poll, so that clients close first."""
-_IDLE_CONNECTIONS: Final = 2_000
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -52,10 +50,13 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 class Server(uvicorn.Server):
     """Answers requests until SIGINT or SIGTERM.
 
-    `ready` is called when the first request may come, `stopping` when no more do.
+    `ready` is called when the first request may come, `stopping` when no more do. Beyond `connections` a request is
+    answered with 503, which the SDKs repeat.
     """
 
-    def __init__(self, app: Any, *, ready: Callable[[], None], stopping: Callable[[], None]) -> None:
+    def __init__(
+        self, app: Any, *, ready: Callable[[], None], stopping: Callable[[], None], connections: int = 4_000
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -69,7 +70,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 backlog=1024,
                 # The application tells of too many requests in AWS's words; this is the last resort.
-                limit_concurrency=REQUESTS + _IDLE_CONNECTIONS,
+                limit_concurrency=connections,
                 h11_max_incomplete_event_size=HEADER_BYTES,
                 timeout_keep_alive=_IDLE_SECONDS,
                 timeout_graceful_shutdown=DRAIN_SECONDS,

@@ -28,6 +28,8 @@ async def create(host: Host, request: Request) -> Answer:
     tags = checked({each["key"]: each.get("value", "") for each in given.get("tags", ())}, arn)
     settings = await _settings(host, given)
     await check_definition(given["definition"], type)
+    if await host.machines.find(arn) is None:
+        host.census.room_for_machine()
     machine = await host.machines.create(
         arn, name, type, settings, publish=publish, description=given.get("versionDescription"), tags=tags
     )

@@ -19,8 +19,8 @@ MOST_ALIASES: Final = 100
 class Aliases:
     """The aliases of the state machines of a store."""
 
-    def __init__(self, machines: Machines, now: Callable[[], float]) -> None:
-        self._machines, self._now = machines, now
+    def __init__(self, machines: Machines, now: Callable[[], float], most_aliases: int = MOST_ALIASES) -> None:
+        self._machines, self._now, self._most_aliases = machines, now, most_aliases
 
     async def create(self, name: str, description: str | None, routes: Sequence[Route]) -> Alias:
         """Create an alias, or find the one that the same call created before.
@@ -41,8 +41,8 @@ class Aliases:
         def edit(machine: Machine) -> Machine:
             before = machine.aliases.get(name)
             if before is None:
-                if len(machine.aliases) >= MOST_ALIASES:
-                    told = f"A state machine has {MOST_ALIASES} aliases at the most."
+                if len(machine.aliases) >= self._most_aliases:
+                    told = f"A state machine has {self._most_aliases} aliases at the most."
                     raise ApiError("ServiceQuotaExceededException", told)
                 return _with(machine, alias)
             if (before.description, before.routes) != (alias.description, alias.routes):

@@ -36,7 +36,7 @@ from treadle.language.scope import Json
 from treadle.runtime.machines import StateMachine
 from treadle.runtime.ports import Document, Store
 
-MOST_VERSIONS: Final = 1000
+MOST_VERSIONS: Final = 1_000
 """AWS quota: versions of a state machine."""
 INITIAL: Final = "INITIAL"
 """What PublishStateMachineVersion calls the revision that has no id."""
@@ -74,8 +74,15 @@ class Change:
 class Machines:
     """The state machines of a store. `now` gives seconds since the epoch, `draw` a number in [0, 1)."""
 
-    def __init__(self, store: Store, now: Callable[[], float], draw: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        now: Callable[[], float],
+        draw: Callable[[], float],
+        most_versions: int = MOST_VERSIONS,
+    ) -> None:
         self._store, self._now, self._draw = store, now, draw
+        self._most_versions = most_versions
 
     # ---- finding -------------------------------------------------------------------------------------------------
 
@@ -130,7 +137,9 @@ class Machines:
 
     async def versions(self, machine_arn: str) -> list[Version]:
         """All versions, the newest first."""
-        documents = await self._store.documents(VERSION, f"{machine_arn}:", limit=MOST_VERSIONS)
+        documents = await self._store.documents(
+            VERSION, f"{machine_arn}:", limit=max(MOST_VERSIONS, self._most_versions)
+        )
         found = [read(each, Version) for each in reversed(documents)]
         return [each for each in found if each is not None]
 
@@ -322,7 +331,8 @@ class Machines:
 
     async def _room(self, arn: str) -> bool:
         """Whether a state machine may have one more version."""
-        return len(await self._store.documents(VERSION, f"{arn}:", limit=MOST_VERSIONS)) < MOST_VERSIONS
+        most = self._most_versions
+        return len(await self._store.documents(VERSION, f"{arn}:", limit=most)) < most
 
 
 def missing(arn: str) -> ApiError:
@@ -367,7 +377,7 @@ def _published(change: Change, description: str | None, now: float, room: bool =
     """The change, with the current revision published."""
     machine = _there(change.machine)
     if not room:
-        raise ApiError("ServiceQuotaExceededException", f"A state machine has {MOST_VERSIONS} versions at the most.")
+        raise ApiError("ServiceQuotaExceededException", "This state machine has as many versions as it may have.")
     number = machine.versions + 1
     version = Version(
         machine_arn=machine.arn, number=number, description=description, created_at=now, revision=machine.revision

@@ -19,6 +19,7 @@ from treadle.cli.session import DEFAULT_STORE, connections_in, socket_path
 if TYPE_CHECKING:
     import socket
 
+    from treadle.api.quotas import Quotas
     from treadle.runtime.ports import Store
 
 PORT: Final = 8083
@@ -53,6 +54,14 @@ PORT: Final = 8083
     help="The value of a parameter of the template; may be given several times.",
 )
 @click.option("--stack", metavar="NAME", help="The name of the stack. [default: the name of the template's folder]")
+@click.option(
+    "--quota",
+    "quotas",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A quota, such as open-executions=100, StartExecution=50/10 (at once, and more each second), or rates=aws; "
+    "may be given several times.",
+)
 @click.option("--watch", is_flag=True, help="Bring what changes in the template and its files to life, as it changes.")
 @options.as_json
 def up(
@@ -65,6 +74,7 @@ def up(
     aws_endpoint_url: str | None,
     parameters: tuple[str, ...],
     stack: str | None,
+    quotas: tuple[str, ...],
     watch: bool,
     as_json: bool,
 ) -> int:
@@ -74,6 +84,7 @@ def up(
     tables, buckets, queues, schedules, APIs. Executions go on where they stopped when it was last up. Ctrl-C ends it;
     what is under way waits in the store.
     """
+    from treadle.api.quotas import Quotas
     from treadle.api.server import listening, loop_factory
     from treadle.stores import open_store
 
@@ -82,15 +93,18 @@ def up(
         raise Problem("--parameter, --stack and --watch are for a template: name one.")
     if template is not None and (functions is not None or aws_endpoint_url is not None):
         raise Problem("--functions and --aws-endpoint-url are for `treadle up` without a template, which has both.")
+    given = Quotas.given(quotas)
     logging.basicConfig(format="treadle: %(message)s", level=logging.WARNING)
     listener = listening(host, port)
     store = open_store(url or data)
     if template is None:
-        serving = _serve(store, listener, functions, aws_endpoint_url, Path(data), as_json=as_json)
+        serving = _serve(store, listener, functions, aws_endpoint_url, Path(data), given, as_json=as_json)
     else:
         from treadle.cli.up_template import Wanted, serve_template
 
-        wanted = Wanted(Path(template), _parameters(parameters), stack, Path(data), watch=watch, as_json=as_json)
+        wanted = Wanted(
+            Path(template), _parameters(parameters), stack, Path(data), watch=watch, as_json=as_json, quotas=given
+        )
         serving = serve_template(store, listener, wanted)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serving)
@@ -113,6 +127,7 @@ async def _serve(
     functions: str | None,
     aws_endpoint_url: str | None,
     data: Path,
+    quotas: Quotas,
     *,
     as_json: bool,
 ) -> None:
@@ -137,7 +152,13 @@ async def _serve(
     processes = ProcessFunctions(found, surroundings=Surroundings(environment=variables))
     registry = Registry(store, data / "functions", processes)
     async with AsyncExitStack() as stack:
-        made = Host(store, registry=registry, aws_endpoint_url=aws_endpoint_url, connections=connections_in(store))
+        made = Host(
+            store,
+            registry=registry,
+            aws_endpoint_url=aws_endpoint_url,
+            connections=connections_in(store),
+            quotas=quotas,
+        )
         host = await stack.enter_async_context(made)
         if isinstance(store, SqliteStore):
             await stack.enter_async_context(serve(EngineControl(host.engine), socket_path(store)))
@@ -150,6 +171,7 @@ async def _serve(
             ),
             ready=lambda: _tell_ready(listener, data, as_json),
             stopping=host.closing.set,
+            connections=quotas.connections,
         )
         stack.callback(withdraw, data)
         await server.serve(sockets=[listener])

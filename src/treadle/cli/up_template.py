@@ -19,6 +19,7 @@ from typing import Any, Final
 import click
 
 from treadle.api.host import Host
+from treadle.api.quotas import Quotas
 from treadle.api.server import Server
 from treadle.cli.session import connections_in, socket_path
 from treadle.errors import TreadleError
@@ -48,6 +49,7 @@ class Wanted:
     data: Path
     watch: bool
     as_json: bool
+    quotas: Quotas
 
 
 async def serve_template(store: Store, listener: socket.socket, wanted: Wanted) -> None:
@@ -68,13 +70,14 @@ async def serve_template(store: Store, listener: socket.socket, wanted: Wanted) 
                 aws_endpoint_url=endpoint,
                 aws=aws,
                 connections=connections_in(store),
+                quotas=wanted.quotas,
             )
         )
         if isinstance(store, SqliteStore):
             await stack.enter_async_context(serve(EngineControl(host.engine), socket_path(store)))
         app = await stack.enter_async_context(platform.on(host))
         ready = asyncio.Event()
-        server = Server(app, ready=ready.set, stopping=host.closing.set)
+        server = Server(app, ready=ready.set, stopping=host.closing.set, connections=wanted.quotas.connections)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await ready.wait()

@@ -1,18 +1,23 @@
-"""A view of a store that tells of every commit once it is durable. Everything else is the store's own."""
+"""A view of a store that tells of what is durable: every commit, every document. Everything else is the store's own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from treadle.runtime.ports import Commit, Store
+from treadle.runtime.ports import Commit, Document, Store
 
 
 class Watched:
-    """A store and who watches its commits. `watch` must neither wait nor raise."""
+    """A store and who watches its commits and documents. Watchers must neither wait nor raise."""
 
-    def __init__(self, store: Store, watch: Callable[[Commit], None]) -> None:
-        self._store, self._watch = store, watch
+    def __init__(
+        self,
+        store: Store,
+        watch: Callable[[Commit], None],
+        documents: Callable[[Sequence[Document]], None] = lambda written: None,
+    ) -> None:
+        self._store, self._watch, self._documents = store, watch, documents
 
     @property
     def view(self) -> Store:
@@ -29,3 +34,8 @@ class Watched:
             if error is None:
                 self._watch(commit)
         return outcomes
+
+    async def put_documents(self, documents: Sequence[Document]) -> None:
+        """Write documents together."""
+        await self._store.put_documents(documents)
+        self._documents(documents)
