@@ -53,7 +53,8 @@ class Outside:
 
     async def pages(self, reader: Mapping[str, Any], skip: int) -> AsyncIterator[ItemPage]:
         for first in range(skip, len(ITEMS), 2):
-            yield ItemPage(ITEMS[first : first + 2], "S3://b/k")
+            page = ITEMS[first : first + 2]
+            yield ItemPage(page, "S3://b/k", [f"k{first + index}" for index in range(len(page))])
 
     async def write(self, writer: Mapping[str, Any], results: MapResults) -> Any:
         self.written.append([record["Status"] async for record in results.records()])

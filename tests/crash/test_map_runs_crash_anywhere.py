@@ -162,7 +162,8 @@ def answer(host: Host, luck: random.Random, pages: list[list[Json]]) -> RunEvent
         case ReadItems(skip=skip):
             assert skip == host.run.read
             page = pages.pop(0) if pages else []
-            return ItemsRead(wait, page, bool(pages), "S3://b/k")
+            keys = [f"k{skip + index}" for index in range(len(page))] if luck.random() < 0.5 else None
+            return ItemsRead(wait, page, bool(pages), "S3://b/k", keys)
         case WriteResults():
             return ResultsWritten(wait, {"ResultWriterDetails": {}})
         case StartChild():

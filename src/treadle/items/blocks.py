@@ -20,11 +20,15 @@ PAGE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some items in order: where they are from, how many they are, and what decodes them."""
+    """Some items in order: where they are from, how many they are, and what decodes them.
+
+    Where `keyed`, they are members of an object: pairs of a key and a value.
+    """
 
     source: str
     count: int
     items: Callable[[], Iterable[Json]]
+    keyed: bool = False
 
 
 def paged(blocks: Iterator[Block], skip: int, most: int | None) -> Generator[ItemPage | None, None, None]:
@@ -43,6 +47,12 @@ def paged(blocks: Iterator[Block], skip: int, most: int | None) -> Generator[Ite
         items = islice(block.items(), skip, None)
         skip = 0
         while page := list(islice(items, PAGE if left is None else min(PAGE, left))):
-            yield ItemPage(page, block.source)
+            yield _page(page, block)
             if left is not None:
                 left -= len(page)
+
+
+def _page(items: list[Json], block: Block) -> ItemPage:
+    if not block.keyed:
+        return ItemPage(items, block.source)
+    return ItemPage([value for _, value in items], block.source, [key for key, _ in items])

@@ -41,7 +41,10 @@ _RUN: Final = 1000
 
 
 def json_blocks(object: Object, pointer: str | None) -> Iterator[Block]:
-    """The elements as items. `pointer` is a JSON Pointer (RFC 6901) to the array or object. Raises Fault."""
+    """The elements as items, or the members of an object with their keys. Raises Fault.
+
+    `pointer` is a JSON Pointer (RFC 6901) to the array or object.
+    """
     text = _Text(pieces(object), object.source)
     if pointer is not None:
         text.go_to(pointer)
@@ -60,7 +63,8 @@ def json_blocks(object: Object, pointer: str | None) -> Iterator[Block]:
             begun = True
             yield Block(object.source, len(items), items.__iter__)
     for run, count, line in text.runs(_CLOSING[opening], begun):
-        yield Block(object.source, count, partial(_items, object.source, opening, run, count, line))
+        decode = partial(_items, object.source, opening, run, count, line)
+        yield Block(object.source, count, decode, keyed=opening == ord("{"))
     if not pointer and text.peek() != -1:
         raise text.fault("something follows the end of the JSON document")
 
@@ -84,7 +88,7 @@ def _items(source: str, opening: int, run: bytes, count: int, line: int) -> list
     whole = b"[%b]" % run if array else b"{%b}" % run
     try:
         decoded: Json = _DECODE(whole)
-        items: list[Json] = decoded if array else list(decoded.values())
+        items: list[Json] = decoded if array else list(decoded.items())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         told, offset = what_is_wrong(whole, error)
         raise Fault(f"{source}: line {line + offset}: {told}") from None

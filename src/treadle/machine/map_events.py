@@ -33,12 +33,14 @@ class RunRequested(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemsRead(msgspec.Struct, frozen=True):
-    """The reader gave the next page. `more` tells whether another may follow, `source` where it came from."""
+    """The reader gave the next page. `more` tells whether another may follow, `source` where it came from, `keys` how
+    an object names the items."""
 
     wait: int
     items: list[Json]
     more: bool
     source: str = "STATE_DATA"
+    keys: list[str] | None = None
 
 
 class ChildClosed(msgspec.Struct, frozen=True):

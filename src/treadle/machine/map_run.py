@@ -14,6 +14,7 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Iterable
+from itertools import repeat
 from typing import Any, Final
 
 import msgspec
@@ -65,8 +66,8 @@ class MapRun:
         self.plan = plan
         self.status: RunStatus | None = None
         self.settings: dict[str, Json] = {}
-        self.items: deque[tuple[Json, str]] = deque()  # read and not yet given to a child, each with its source
-        self.keys: list[str] | None = None
+        # Read and not yet given to a child, each with its source and, where it was a member of an object, its key.
+        self.items: deque[tuple[Json, str, str | None]] = deque()
         self.read = 0  # items read so far
         self.taken = 0  # items given to children so far
         self.more = False  # whether the reader has more
@@ -169,9 +170,10 @@ class MapRun:
             case RunRequested():
                 if self.status is None:
                     self._record("RunStarted", msgspec.to_builtins(event))
-            case ItemsRead(wait, items, more, source):
+            case ItemsRead(wait, items, more, source, keys):
                 if isinstance(self.effect, ReadItems) and self.effect.wait == wait:
-                    self._record("ItemsRead", {"items": items, "more": more, "source": source})
+                    told = {"items": items, "more": more, "source": source}
+                    self._record("ItemsRead", told if keys is None else {**told, "keys": keys})
             case ChildClosed(wait, status):
                 if wait in self.live:
                     self._record("ChildClosed", {"wait": wait, "status": status})
@@ -278,10 +280,10 @@ class MapRun:
         return self.plan.selector(scope)
 
     def _item(self, index: int) -> dict[str, Json]:
-        value, source = self.items[index]
+        value, source, key = self.items[index]
         item: dict[str, Json] = {"Index": self.taken + index, "Value": value, "Source": source}
-        if self.keys is not None:
-            item["Key"] = self.keys[self.taken + index]
+        if key is not None:
+            item["Key"] = key
         return {"Item": item}
 
     def _write(self) -> bool:
@@ -308,9 +310,8 @@ class MapRun:
         match entry.type:
             case "RunStarted":
                 self.status, self.redrives = "RUNNING", note["redrives"]
-                self.settings, self.keys = note["settings"], note["keys"]
-                self.more = note["items"] is None
-                self._add(note["items"] or [], note["source"])
+                self.settings, self.more = note["settings"], note["items"] is None
+                self._add(note["items"] or [], note["source"], note["keys"])
             case "ReadRequested":
                 self._open(ReadItems(wait=self.seq, reader=self.settings["reader"], skip=self.read))
             case "WriteRequested":
@@ -318,7 +319,7 @@ class MapRun:
             case "ItemsRead":
                 self._settle_effect()
                 self.more = note["more"]
-                self._add(note["items"], note["source"])
+                self._add(note["items"], note["source"], note.get("keys"))
             case "ChildStarted":
                 self._started(note)
             case "ChildRestarted":
@@ -346,8 +347,8 @@ class MapRun:
             case other:
                 raise AssertionError(f"{other} is no entry of a map run")
 
-    def _add(self, items: list[Json], source: str) -> None:
-        self.items.extend((item, source) for item in items)
+    def _add(self, items: list[Json], source: str, keys: list[str] | None) -> None:
+        self.items.extend((item, source, key) for item, key in zip(items, keys or repeat(None), strict=False))
         self.read += len(items)
         self.starved = False
 

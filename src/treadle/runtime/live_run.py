@@ -439,7 +439,8 @@ class LiveRun:
         except StopAsyncIteration:
             state.pages = None
             return ItemsRead(command.wait, [], more=False)
-        return ItemsRead(command.wait, list(page.items), more=True, source=page.source)
+        keys = None if page.keys is None else list(page.keys)
+        return ItemsRead(command.wait, list(page.items), more=True, source=page.source, keys=keys)
 
     async def _results(self, state: _State, command: WriteResults) -> Json:
         if state.run.failing is not None:

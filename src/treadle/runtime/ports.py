@@ -374,10 +374,12 @@ class Integration(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ItemPage:
-    """Some items of a data set, in order. `source` is what the context object names as Map.Item.Source."""
+    """Some items of a data set, in order. `source` is what the context object names as Map.Item.Source, `keys` what it
+    names as Map.Item.Key where the items are the values of an object."""
 
     items: Sequence[Json]
     source: str = "STATE_DATA"
+    keys: Sequence[str] | None = None
 
 
 class ItemReader(Protocol):

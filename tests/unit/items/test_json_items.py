@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reading import Text, cause, folder, items
+from reading import pages as pages_of
 
 from treadle.items import json_items, pieces
 from treadle.items.json_items import json_blocks
@@ -26,7 +27,10 @@ VALUES = st.recursive(
 
 
 def decoded(text: str, pointer: str | None = None) -> list[Any]:
-    return [item for block in json_blocks(Text(text.encode()), pointer) for item in block.items()]
+    found: list[Any] = []
+    for block in json_blocks(Text(text.encode()), pointer):
+        found += [value for _, value in block.items()] if block.keyed else block.items()
+    return found
 
 
 @given(
@@ -73,6 +77,19 @@ def test_what_is_no_json_array_never_passes_for_one(text: str) -> None:
 def test_the_members_of_an_object_are_its_values() -> None:
     assert decoded('{"all": {"a": 1, "b": {"c": [2]}, "c": "}"}}', "/all") == [1, {"c": [2]}, "}"]
     assert decoded('{"all": {}, "none": []}', "/all") == decoded('{"all": {}, "none": []}', "/none") == []
+
+
+def test_the_members_of_an_object_have_their_keys_on_every_page(tmp_path: Path) -> None:
+    members = {f"k{number}": number for number in range(2500)}
+    where = folder(tmp_path, {"all.json": json.dumps({"all": members, "none": [7]})})
+    config = {**JSON, "ItemsPointer": "/all"}
+    read = pages_of(where, {"Key": "all.json"}, config)
+    assert len(read) > 2
+    assert {key: value for page in read for key, value in zip(page.keys or (), page.items, strict=True)} == members
+    [rest] = pages_of(where, {"Key": "all.json"}, config, skip=2498)
+    assert (rest.keys, rest.items) == (["k2498", "k2499"], [2498, 2499])
+    [listed] = pages_of(where, {"Key": "all.json"}, {**JSON, "ItemsPointer": "/none"})
+    assert (listed.keys, listed.items) == (None, [7])
 
 
 def test_big_numbers_stay_exact() -> None:

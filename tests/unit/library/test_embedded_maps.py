@@ -23,6 +23,18 @@ async def test_rows_of_a_folder_become_results_in_it(tmp_path: Path) -> None:
         check(await run.result(), source, read)
 
 
+async def test_members_of_an_object_in_a_folder_have_their_keys(tmp_path: Path) -> None:
+    (tmp_path / "all.json").write_text('{"prices": {"nuts": 3, "bolts": 12}}')
+    of_rows = machine(tmp_path.as_uri())
+    each = {key: value for key, value in of_rows["States"]["Each"].items() if key != "ResultWriter"}
+    each["ItemReader"]["ReaderConfig"] = {"InputType": "JSON", "ItemsPointer": "/prices"}
+    each["ItemReader"]["Parameters"]["Key"] = "all.json"
+    each["ItemSelector"] = {"Name.$": "$$.Map.Item.Key", "Price.$": "$$.Map.Item.Value"}
+    async with treadle.open("memory:") as engine:
+        run = await engine.start({"StartAt": "Each", "States": {"Each": each}})
+        assert await run.result() == [{"Name": "nuts", "Price": 3}, {"Name": "bolts", "Price": 12}]
+
+
 async def test_rows_of_s3_become_results_in_it(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     lead(monkeypatch, local_cloud)
     bucket, source, read = in_s3(local_cloud)

@@ -85,6 +85,15 @@ def test_the_members_of_an_object_carry_their_keys() -> None:
     assert [child.item["Item"]["Key"] for child in hosted.started if child.item] == ["x", "y"]
 
 
+def test_the_members_of_an_object_that_is_read_carry_their_keys_page_by_page() -> None:
+    hosted = Hosted(None, reader=READER, selector={"k.$": "$$.Map.Item.Key", "v.$": "$$.Map.Item.Value"})
+    hosted.give(ItemsRead(2, [1, 2], True, keys=["x", "y"]))
+    assert [child.input for child in hosted.started] == [{"k": "x", "v": 1}, {"k": "y", "v": 2}]
+    assert isinstance(hosted.run.effect, ReadItems)
+    hosted.give(ItemsRead(hosted.run.effect.wait, [3], False, keys=["z"]))
+    assert [child.input for child in hosted.started] == [{"k": "z", "v": 3}]
+
+
 def test_an_item_selector_is_evaluated_for_every_item() -> None:
     hosted = Hosted(["a"], selector={"v.$": "$$.Map.Item.Value", "i.$": "$$.Map.Item.Index"})
     assert hosted.started[0].input == {"v": "a", "i": 0}
