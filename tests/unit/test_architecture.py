@@ -155,6 +155,10 @@ def imported_names(path: Path) -> set[str]:
             names.update(each.name.split(".")[0] for each in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module.split(".")[0])
+    if path.parent.name == "functions" and "solutions" in path.parts:
+        # Deployed functions have their own folder on the import path, and nothing of treadle.
+        assert "treadle" not in names, path
+        names -= {each.stem for each in path.parent.glob("*.py")}
     return names
 
 

@@ -31,6 +31,8 @@ _COMMANDS: Final = {
     "status": "treadle.cli.platform:status",
     "down": "treadle.cli.platform:down",
     "doctor": "treadle.cli.platform:doctor",
+    "approval": "treadle.cli.approval:approval",
+    "demo": "treadle.cli.demo:demo",
 }
 
 
