@@ -37,7 +37,49 @@ def test_a_task_writes_an_item_and_reads_it_again(local_cloud: LocalCloud, tmp_p
         },
     }
     definition = {"StartAt": "Put", "States": {name: {"Type": "Task", **step} for name, step in steps.items()}}
-    served = Served(tmp_path, "--aws-endpoint-url", local_cloud.endpoint)
+    assert output_of(definition, local_cloud, tmp_path)["Parameter"]["Value"] == '{"a":1}'
+
+
+def test_a_map_run_reads_and_writes_buckets_there(local_cloud: LocalCloud, tmp_path: Path) -> None:
+    bucket = local_cloud.unique("b")
+    s3 = local_cloud.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="items.json", Body=b"[1, 2]")
+    each = {
+        "Type": "Map",
+        "ItemReader": {
+            "Resource": "arn:aws:states:::s3:getObject",
+            "ReaderConfig": {"InputType": "JSON"},
+            "Parameters": {"Bucket": bucket, "Key": "items.json"},
+        },
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+            "StartAt": "P",
+            "States": {"P": {"Type": "Pass", "End": True}},
+        },
+        "ResultWriter": {
+            "Resource": "arn:aws:states:::s3:putObject",
+            "Parameters": {"Bucket": bucket, "Prefix": "out"},
+        },
+        "End": True,
+    }
+    details = output_of({"StartAt": "M", "States": {"M": each}}, local_cloud, tmp_path)["ResultWriterDetails"]
+    manifest = json.loads(s3.get_object(Bucket=bucket, Key=details["Key"])["Body"].read())
+    written = s3.get_object(Bucket=bucket, Key=manifest["ResultFiles"]["SUCCEEDED"][0]["Key"])["Body"].read()
+    s3.close()
+    assert sorted(one["Output"] for one in json.loads(written)) == ["1", "2"]
+
+
+def test_step_functions_as_a_service_is_treadle_itself(local_cloud: LocalCloud, tmp_path: Path) -> None:
+    listing = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sfn:listStateMachines", "End": True}
+    definition = {"StartAt": "L", "States": {"L": {**listing, "Parameters": {}}}}
+    (listed,) = output_of(definition, local_cloud, tmp_path)["StateMachines"]
+    assert listed["Name"] == "aws"
+
+
+def output_of(definition: Any, local_cloud: LocalCloud, folder: Path) -> Any:
+    """What a workflow gives on a server that is told of the local cloud."""
+    served = Served(folder, "--aws-endpoint-url", local_cloud.endpoint)
     try:
         states = served.client()
         machine = states.create_state_machine(name="aws", definition=json.dumps(definition), roleArn=ROLE)
@@ -47,4 +89,4 @@ def test_a_task_writes_an_item_and_reads_it_again(local_cloud: LocalCloud, tmp_p
     finally:
         assert served.stop() == 0
     assert described["status"] == "SUCCEEDED", described
-    assert json.loads(described["output"])["Parameter"]["Value"] == '{"a":1}'
+    return json.loads(described["output"])

@@ -237,6 +237,7 @@ def test_a_worker_takes_a_task_and_ends_it(states: Any, create: Create, name: st
     token = polled[0]["taskToken"]
     states.send_task_heartbeat(taskToken=token)
     assert refused(lambda: states.send_task_success(taskToken=token, output="no"))[0] == "InvalidOutput"
+    assert refused(lambda: states.send_task_success(taskToken="none of ours", output="no"))[0] == "InvalidToken"
     states.send_task_success(taskToken=token, output='{"done": true}')
     assert ended(states, execution)["output"] == '{"done":true}'
     assert refused(lambda: states.send_task_failure(taskToken=token))[0] == "TaskTimedOut"

@@ -57,7 +57,8 @@ class Host:
     """What answers requests. Use it with `async with`; it opens and closes the store.
 
     `registry` has the functions that Lambda's API changes; it takes the place of `functions`. `aws_endpoint_url` is
-    where other services of AWS are; AWS_ENDPOINT_URL if not given. `aws` and `connections` are what Tasks call other
+    where other services of AWS are; AWS_ENDPOINT_URL if not given. `own_endpoint` is where this host itself is asked:
+    Tasks that call Step Functions as any service get here. `aws` and `connections` are what Tasks call other
     services and HTTP APIs with; closed with the host.
     """
 
@@ -68,6 +69,7 @@ class Host:
         functions: Functions | None = None,
         registry: Registry | None = None,
         aws_endpoint_url: str | None = None,
+        own_endpoint: str | None = None,
         account: str = ACCOUNT,
         clock: Clock | None = None,
         aws: AwsSessions | None = None,
@@ -90,7 +92,8 @@ class Host:
         self.logs = LogDelivery(endpoint, self._logging)
         # AWS itself is never called unasked.
         elsewhere = aws_endpoint_url is not None or endpoint_in_environment()
-        self._aws = aws or (AwsSessions(endpoint_url=aws_endpoint_url) if elsewhere else None)
+        own = {} if own_endpoint is None else {"stepfunctions": own_endpoint}
+        self._aws = aws or (AwsSessions(endpoint_url=aws_endpoint_url, special=own) if elsewhere else None)
         self._registry = registry
         self._functions, self._connections = registry or functions, connections
         self._items = Access(self._aws.s3 if self._aws else unasked)

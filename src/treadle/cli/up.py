@@ -156,6 +156,7 @@ async def _serve(
             store,
             registry=registry,
             aws_endpoint_url=aws_endpoint_url,
+            own_endpoint=_endpoint(listener),
             connections=connections_in(store),
             quotas=quotas,
         )

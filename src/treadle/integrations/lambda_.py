@@ -154,16 +154,29 @@ def _asked(call: Call) -> Invocation:
     """The parameters of `lambda:invoke`. AWS does not list LogType, and yet it works."""
     given = members(call.arguments)
     kind = one_of(given, "InvocationType", _STATUS, "RequestResponse")
-    payload = given.get("Payload")
     context = optional_text(given, "ClientContext")
     return Invocation(
         *called(required_text(given, "FunctionName"), optional_text(given, "Qualifier"), call),
-        # Observed on AWS: null is no payload at all, for which a function gets {}.
-        payload=b"" if payload is None else json_text(payload).encode("utf-8", "surrogatepass"),
+        payload=_written(given.get("Payload")).encode("utf-8", "surrogatepass"),
         kind=kind,
         with_log=(optional_text(given, "LogType") or "").lower() == "tail",
         client_context=None if context is None else _decoded(context),
     )
+
+
+def _written(payload: Json) -> str:
+    """The payload as it is sent. Observed on AWS: null is no payload at all, for which a function gets {}, and a text
+    that is JSON is sent as it is."""
+    if payload is None:
+        return ""
+    if isinstance(payload, str):
+        try:
+            msgspec.json.decode(payload)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            pass
+        else:
+            return payload
+    return json_text(payload)
 
 
 def _decoded(context: str) -> bytes:

@@ -29,6 +29,10 @@ from treadle.runtime.ports import LOST, Call, Clock, Integration, WaitKind, Wait
 log = logging.getLogger("treadle.runtime")
 
 _JOBS: Final = ("sync", "sync:2")
+_CARRIERS: Final = frozenset(("sqs", "sns", "events"))
+"""Services that pass a task token on without waiting for whoever gets it."""
+_ANSWER_SECONDS: Final = 1.0
+"""How long the end of a task waits for a carrier's answer, which is on its way."""
 
 
 @dataclass(slots=True)
@@ -73,6 +77,15 @@ class Calls:
             self._run(self._cancel_job(row, row.command.job))
         elif not _submits(row):
             task.cancel()
+
+    async def carried(self, arn: str, wait: int) -> None:
+        """Return when the service that carries a task's token has answered, so that TaskSubmitted comes before what the
+        token's holder says, as on AWS. A carrier that is slow is not waited for."""
+        running = self._running.get((arn, wait))
+        if running is None or running.task is None or not isinstance(running.row.command, RunTask):
+            return
+        if running.row.kind == "call" and _parsed(running.row.command.resource).service in _CARRIERS:
+            await asyncio.wait([running.task], timeout=_ANSWER_SECONDS)
 
     async def _make(self, running: _Running, again: bool) -> None:
         row = running.row

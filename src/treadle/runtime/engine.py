@@ -338,6 +338,10 @@ class Engine:
 
     # ---- tasks from outside ------------------------------------------------------------------------------------
 
+    def check_token(self, token: str) -> None:
+        """Raises ApiError InvalidToken for what is no task token of ours."""
+        self._tokens.read(token)
+
     async def succeed_task(self, token: str, output: Json) -> None:
         """SendTaskSuccess. Raises ApiError InvalidToken, InvalidOutput, TaskDoesNotExist, TaskTimedOut."""
         arn, wait = self._tokens.read(token)
@@ -350,6 +354,7 @@ class Engine:
         await self._end_task(arn, TaskErred(wait, error, cause))
 
     async def _end_task(self, arn: str, event: TaskReturned | TaskErred) -> None:
+        await self._calls.carried(arn, event.wait)
         live = await self._live_for_token(arn)
         if not await live.send(event):
             raise ApiError("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")

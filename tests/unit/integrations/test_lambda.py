@@ -134,6 +134,16 @@ def test_what_a_function_raises_is_named_by_its_type(resource: str) -> None:
     assert failed.value.name == "Boom" and '"errorMessage"' in (failed.value.cause or "")
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [('"text"', b'"text"'), ('{"n": 1}', b'{"n": 1}'), ("7", b"7"), ("text", b'"text"'), ("", b'""'), ("[1", b'"[1"')],
+)
+def test_a_text_that_is_json_is_the_payload_itself(given: str, sent: bytes) -> None:
+    functions = Answering(Invoked(b"1", None, "", "request-1", "$LATEST", 0.1))
+    ask(INVOKE, {"FunctionName": DIRECT, "Payload": given}, functions)
+    assert functions.payloads == [sent]
+
+
 @pytest.mark.parametrize("payload", [b"not json", b"[1]", b'{"errorType": 7}', b'{"other": 1}', b""])
 def test_an_error_without_a_type_is_unknown(payload: bytes) -> None:
     with pytest.raises(StatesError) as failed:

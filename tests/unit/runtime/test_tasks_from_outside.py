@@ -64,6 +64,33 @@ def test_the_token_in_the_request_is_the_token_of_the_task(store: Store) -> None
     run(work())
 
 
+def test_who_is_called_back_before_the_carrier_has_answered_comes_after_it_in_the_history(store: Store) -> None:
+    async def work() -> None:
+        sent, answering = asyncio.Event(), asyncio.Event()
+
+        async def carry(_: Any) -> Any:
+            sent.set()
+            await answering.wait()
+            return "carried"
+
+        ledger = Ledger(carry)
+        async with open_engine(store, ledger) as engine:
+            started = await engine.start(ASKING, 1)
+            await sent.wait()
+            ending = asyncio.create_task(engine.succeed_task(ledger.calls[0].token or "", 2))
+            await asyncio.sleep(0)
+            answering.set()
+            await ending
+            await closed(engine, started.arn)
+            told = types(await engine.journal(started.arn))
+            assert [each for each in told if each in ("TaskSubmitted", "TaskSucceeded")] == [
+                "TaskSubmitted",
+                "TaskSucceeded",
+            ]
+
+    run(work())
+
+
 @pytest.mark.parametrize(("error", "cause"), [("No", "never"), (None, None), ("No", None), (None, "only why")])
 def test_a_failed_task_fails_with_what_was_told(error: str | None, cause: str | None, store: Store) -> None:
     async def work() -> None:

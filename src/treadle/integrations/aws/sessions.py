@@ -68,20 +68,23 @@ def sessions_of_environment(asked: bool = False) -> AwsSessions | None:
 class AwsSessions:
     """Clients of AWS services, made when they are first needed.
 
-    `endpoint_url` is for every service, or by botocore's name of the service. `region` overrides that of the execution.
+    `endpoint_url` is for every service, except those that have one in `special`, by botocore's name of the service.
+    `region` overrides that of the execution.
     At most `calls` calls are under way at once. `patience` is how many seconds an answer may take.
     """
 
     def __init__(
         self,
         *,
-        endpoint_url: str | Mapping[str, str] | None = None,
+        endpoint_url: str | None = None,
+        special: Mapping[str, str] | None = None,
         keys: Keys | None = None,
         region: str | None = None,
         calls: int = 64,
         patience: float = _READ_SECONDS,
     ) -> None:
-        self._endpoint_url, self._keys, self._region = endpoint_url, keys, region
+        self._endpoint_url, self._special = endpoint_url, special or {}
+        self._keys, self._region = keys, region
         self._calls, self._patience = calls, patience
         self._threads = Threads(calls, "treadle-aws")
         self._lock = threading.RLock()
@@ -109,7 +112,7 @@ class AwsSessions:
             return self._session(place).create_client(
                 "s3",
                 region_name=place.region,
-                endpoint_url=self._endpoint("s3"),
+                endpoint_url=self._special.get("s3", self._endpoint_url),
                 config=self._config().merge(
                     Config(parameter_validation=True, retries={"mode": "standard", "total_max_attempts": 5})
                 ),
@@ -141,7 +144,7 @@ class AwsSessions:
         client = self._session(place).create_client(
             place.module,  # pyright: ignore[reportArgumentType]  # the stubs know services by their literal names
             region_name=place.region,
-            endpoint_url=self._endpoint(place.module),
+            endpoint_url=self._special.get(place.module, self._endpoint_url),
             config=self._config(),
         )
         prepare(client, _SLOW)
@@ -158,16 +161,13 @@ class AwsSessions:
             parameter_validation=False,  # done before, in the words of Step Functions
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            # What is not AWS itself hardly answers to the names of buckets as hosts.
+            # What is not AWS itself hardly answers to the names of buckets, or of kinds of operations, as hosts.
+            inject_host_prefix=False if self._elsewhere() else None,
             s3={"addressing_style": "path"} if self._elsewhere() else None,
         )
 
     def _elsewhere(self) -> bool:
         return self._endpoint_url is not None or endpoint_in_environment()
-
-    def _endpoint(self, module: str) -> str | None:
-        url = self._endpoint_url
-        return url if url is None or isinstance(url, str) else url.get(module)
 
     def _session(self, place: Place) -> Session:
         if place.role not in self._sessions:
