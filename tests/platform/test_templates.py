@@ -78,7 +78,7 @@ async def up(name: str, folder: Path) -> AsyncGenerator[Up]:
     platform = Platform(store, folder, endpoint, Surrounding(name))
     aws = AwsSessions(endpoint_url=endpoint, keys=Keys("local", "local"), region="us-east-1")
     host = Host(store, registry=platform.functions, aws_endpoint_url=endpoint, aws=aws)
-    async with host, platform.on(host) as app:
+    async with host, platform.on(host, {}) as app:
         ready = asyncio.Event()
         server = Server(app, ready=ready.set, stopping=host.closing.set)
         serving = asyncio.create_task(server.serve(sockets=[listener]))

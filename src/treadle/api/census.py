@@ -81,5 +81,15 @@ class Census:
             told = f"The maximum number of activities has been reached. Limit: {self._most[ACTIVITY]}"
             raise ApiError("ActivityLimitExceeded", told)
 
+    @property
+    def open_executions(self) -> int:
+        """How many run."""
+        return self._count[_EXECUTION]
+
+    @property
+    def most_executions(self) -> int:
+        """How many may."""
+        return self._most[_EXECUTION]
+
     def _full(self, kind: str) -> bool:
         return self._count[kind] >= self._most[kind]

@@ -30,7 +30,8 @@ class Endpoint:
     """Routes requests to backends by the service that they are for.
 
     `backends` are found by the name that a signature has for a service (`states`, `lambda`, `s3`); `rest` answers for
-    every other one. `paths` are pages of our own, found by the beginning of their path, before all else.
+    every other one. `paths` are pages of our own, found by the beginning of their path, before all else; `pages`
+    are found by their whole path, for who reads them and signs nothing: a bucket may have such a name.
     """
 
     def __init__(
@@ -38,9 +39,11 @@ class Endpoint:
         backends: Mapping[str, Backend],
         rest: Backend | None = None,
         paths: Mapping[str, Backend] | None = None,
+        pages: Mapping[str, Backend] | None = None,
         guard: Guard | None = None,
     ) -> None:
         self._backends, self._rest, self._paths, self._guard = backends, rest, paths or {}, guard
+        self._pages = pages or {}
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -53,17 +56,19 @@ class Endpoint:
             _refuse_strangers(headers)
             if self._guard is not None:
                 receive = await self._guard(scope, receive)
-            backend = self._backend(scope["path"], headers)
+            backend = self._backend(scope["method"], scope["path"], headers)
         except ApiError as error:
             await respond(send, *error_answer(error))
         else:
             await backend(scope, receive, send)
 
-    def _backend(self, path: str, headers: Headers) -> Backend:
+    def _backend(self, method: str, path: str, headers: Headers) -> Backend:
         for beginning, backend in self._paths.items():
             if path == beginning or path.startswith(f"{beginning}/"):
                 return backend
         service = service_of(headers)
+        if service is None and method == "GET" and path in self._pages:
+            return self._pages[path]
         backend = self._backends.get(service) if service else None
         backend = backend or self._rest
         if backend is None:

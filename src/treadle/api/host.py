@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from treadle.api.census import Census
+from treadle.api.commits import Commits
 from treadle.api.deletions import Deletions
 from treadle.api.log_delivery import LogDelivery
 from treadle.api.pages import Pages
@@ -82,6 +83,7 @@ class Host:
         self.clock: Clock = clock or RealClock()
         self.now = self.clock.now
         self.status_changes = StatusChanges()
+        self.commits = Commits()
         self.closing = asyncio.Event()
         self.store = Watched(store, self._committed, self.census.written).view
         self.machines = Machines(self.store, self.now, random.random, self.quotas.versions)
@@ -184,9 +186,11 @@ class Host:
         self.status_changes.committed(commit)
         self.deletions.committed(commit)
         self.logs.committed(commit)
+        self.commits.committed(commit)
 
     def _express_ended(self, summary: Summary, journal: list[Entry]) -> None:
         self.logs.offer(summary, journal)
+        self.commits.committed(Commit(0, journal, summary))
 
     async def _logging(self, summary: Summary) -> Mapping[str, Any]:
         if summary.revision is None:

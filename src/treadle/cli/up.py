@@ -142,6 +142,7 @@ async def _serve(
     from treadle.lambda_api import Lambda, LambdaApp
     from treadle.lambda_api.objects import fetching
     from treadle.local.presence import withdraw
+    from treadle.observation.pages import observing
     from treadle.runtime.control import EngineControl
     from treadle.runtime.control_socket import serve
     from treadle.stores import SqliteStore
@@ -163,12 +164,14 @@ async def _serve(
         host = await stack.enter_async_context(made)
         if isinstance(store, SqliteStore):
             await stack.enter_async_context(serve(EngineControl(host.engine), socket_path(store)))
+        pages = await stack.enter_async_context(observing(host))
         server = Server(
             Endpoint(
                 {
                     "states": StatesApp(host),
                     "lambda": LambdaApp(Lambda(registry, host.account, fetching(aws_endpoint_url))),
-                }
+                },
+                pages=pages,
             ),
             ready=lambda: _tell_ready(listener, data, as_json),
             stopping=host.closing.set,

@@ -31,6 +31,7 @@ from treadle.local.stack.deploy import Deployed
 from treadle.local.stack.names import stack_name
 from treadle.local.template.reading import Template, find_template
 from treadle.local.template.resolve import Surrounding
+from treadle.observation.pages import observing
 from treadle.runtime.control import EngineControl
 from treadle.runtime.control_socket import serve
 from treadle.runtime.ports import Store
@@ -75,7 +76,8 @@ async def serve_template(store: Store, listener: socket.socket, wanted: Wanted) 
         )
         if isinstance(store, SqliteStore):
             await stack.enter_async_context(serve(EngineControl(host.engine), socket_path(store)))
-        app = await stack.enter_async_context(platform.on(host))
+        pages = await stack.enter_async_context(observing(host))
+        app = await stack.enter_async_context(platform.on(host, pages))
         ready = asyncio.Event()
         server = Server(app, ready=ready.set, stopping=host.closing.set, connections=wanted.quotas.connections)
         serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -1,7 +1,7 @@
 """The local platform: what is behind the endpoint besides Step Functions, and a template's stack on it.
 
     platform = Platform(store, data, endpoint, Surrounding("orders"))
-    async with Host(store, registry=platform.functions, ...) as host, platform.on(host):
+    async with Host(store, registry=platform.functions, ...) as host, platform.on(host, {}) as app:
         deployed = await platform.deploy(Path("template.yaml"), {"Stage": "dev"})
 
 Owns how the parts are put together and in which order they end. Deploying happens in a thread, since it is botocore's;
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from treadle.api.app import StatesApp
-from treadle.api.endpoint import Endpoint
+from treadle.api.endpoint import Backend, Endpoint
 from treadle.api.host import Host
 from treadle.api.operations import OPERATIONS
 from treadle.api.request import Request
@@ -65,8 +65,8 @@ class Platform:
         self._sources_changed = asyncio.Event()
 
     @asynccontextmanager
-    async def on(self, host: Host) -> AsyncGenerator[Endpoint]:
-        """Schedules, rules and queues at work on a host; gives what answers requests."""
+    async def on(self, host: Host, pages: Mapping[str, Backend]) -> AsyncGenerator[Endpoint]:
+        """Schedules, rules and queues at work on a host; gives what answers requests, those for `pages` too."""
         targets = Targets(partial(_start, host, self.surrounding), self.functions.submit, self.client)
         rules = Rules(self.register, targets, self.surrounding.region, self.surrounding.account)
         schedules = Schedules(self.register, targets, host.store, host.clock)
@@ -84,6 +84,7 @@ class Platform:
                     "events": _events(rules, self.proxy),
                 },
                 rest=self.proxy,
+                pages=pages,
                 paths={
                     NOTIFICATIONS: Notifications(self.functions.submit),
                     APIS: Apis(self.register, self.functions, _operate(host, self.surrounding)),

@@ -1,0 +1,26 @@
+"""The pages of a server that tell how it is: which path has what. Every way to start a server uses this one.
+
+async with observing(host) as pages:
+    app = Endpoint({...}, pages=pages)
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+
+from treadle.api.endpoint import Backend
+from treadle.api.host import Host
+from treadle.observation.health import Health
+from treadle.observation.metrics import Metrics
+
+
+@asynccontextmanager
+async def observing(host: Host) -> AsyncGenerator[Mapping[str, Backend]]:
+    """Watch an open host; gives the pages by their paths."""
+    metrics = Metrics(host.census)
+    unsubscribe = host.commits.subscribe(metrics.committed)
+    try:
+        yield {"/health": Health(host.store), "/metrics": metrics.page}
+    finally:
+        unsubscribe()
