@@ -16,6 +16,7 @@ from faulty_aws import Exchange, faulty
 from http_answers import Answers
 from http_server import Api, api_at_work
 from treadle.functions import ProcessFunctions, discover
+from treadle.integrations.api_gateway import ApiGatewayIntegration
 from treadle.integrations.aws import AwsSdkIntegration, AwsSessions, Keys, OptimisedIntegration
 from treadle.integrations.connections import Connections, read_parameters
 from treadle.integrations.http import HttpIntegration
@@ -215,6 +216,48 @@ async def optimised_aws(place: Path) -> AsyncGenerator[Subject]:
         sessions.close()
 
 
+# ---- APIs of API Gateway -----------------------------------------------------------------------------------------
+
+GATEWAY = "arn:aws:states:::apigateway:invoke"
+
+
+@asynccontextmanager
+async def api_gateway(place: Path) -> AsyncGenerator[Subject]:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        match request.raw_path.rpartition("/")[2]:
+            case "gone":
+                return web.json_response({"message": "Not Found"}, status=404)
+            case "huge":
+                return web.json_response("x" * 300_000)
+            case "endless":
+                await asyncio.Event().wait()
+        return web.json_response({"method": request.method})
+
+    async with Answers(answer).running() as server:
+        sessions = AwsSessions(endpoint_url=server.url, keys=Keys("testing", "testing"))
+        integration = ApiGatewayIntegration(sessions, time_limit=0.5)
+
+        def ask(path: str, method: str = "GET", **more: Any) -> Any:
+            host = "abc123.execute-api.us-east-1.amazonaws.com"
+            return call_of(GATEWAY, {"ApiEndpoint": host, "Method": method, "Path": path, **more})
+
+        try:
+            yield Subject(
+                integration=integration,
+                works=[ask("bills"), ask("bills", "POST", RequestBody={"n": 1}, AuthType="IAM_ROLE")],
+                fails=[Failing("ApiGateway.404", ask("gone")), Failing("States.Runtime", call_of(GATEWAY, {}))],
+                unknown=call_of("arn:aws:states:::apigateway:listApis", {}),
+                huge=Failing("States.DataLimitExceeded", ask("huge")),
+                lasting=ask("endless", "POST"),
+                late=Failing("ApiGateway.SdkClientException", ask("endless")),
+                under_way=lambda: server.under_way,
+                repeats="only what HTTP calls idempotent is sent again",
+            )
+        finally:
+            await integration.close()
+            sessions.close()
+
+
 # ---- HTTP APIs ---------------------------------------------------------------------------------------------------
 
 HTTP = "arn:aws:states:::http:invoke"
@@ -259,6 +302,7 @@ SUBJECTS: list[Callable[[Path], AbstractAsyncContextManager[Subject]]] = [
     nested_executions,
     aws_sdk,
     optimised_aws,
+    api_gateway,
     http_apis,
 ]
 

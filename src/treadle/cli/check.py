@@ -22,6 +22,9 @@ from treadle.language.scope import Json
 from treadle.language.values import is_object
 from treadle.machine.journal import Entry, FramePath
 
+_AWS: Final = frozenset((*CONNECTORS, "apigateway"))
+"""Services that have optimised integrations here once AWS may be called."""
+
 
 def check(
     source: Source,
@@ -101,7 +104,7 @@ def _missing(
                 sdk_action(resource.service, resource.action)
             except Unknown as unknown:
                 yield f"calls {resource.arn}", f"{str(unknown).rstrip('.')}. Correct it, {mocked}"
-        case "service", service if aws and service in CONNECTORS:
+        case "service", service if aws and service in _AWS:
             return
         case "lambda" | "service", "lambda":
             name = _function(state, resource)
@@ -135,7 +138,7 @@ def _missing(
             # The script knows the plain name as well as the ARN.
             named = f"{resource.service}:{resource.name}"
             waits = ' ({"never": true} lets it wait for an answer)' if resource.pattern == "waitForTaskToken" else ""
-            callable = resource.kind == "aws-sdk" or resource.service in CONNECTORS
+            callable = resource.kind == "aws-sdk" or resource.service in _AWS
             elsewhere = ", or set AWS_ENDPOINT_URL, or call AWS itself with --aws" if callable and not aws else ""
             yield (
                 f"calls {named}, which nothing here serves",

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from treadle.functions import Functions
+from treadle.integrations.api_gateway import ApiGatewayIntegration
 from treadle.integrations.aws import AwsSdkIntegration, AwsSessions, OptimisedIntegration
 from treadle.integrations.aws.connectors import CONNECTORS
 from treadle.integrations.connections import Connections
@@ -64,5 +65,7 @@ async def assembled(parts: Parts) -> AsyncGenerator[dict[str, Integration]]:
         if parts.aws is not None:
             stack.callback(parts.aws.close)
             optimised = OptimisedIntegration(parts.aws, lambda: parts.engine().clock)
+            table["apigateway"] = gateway = ApiGatewayIntegration(parts.aws)
+            stack.push_async_callback(gateway.close)
             table |= {"aws-sdk": AwsSdkIntegration(parts.aws), **dict.fromkeys(CONNECTORS, optimised)}
         yield table

@@ -100,25 +100,29 @@ class HttpIntegration:
 
 def _result(answer: Answer) -> Json:
     """The output of the task. Raises StatesError for anything that is not a success."""
-    text = answer.reason or _phrase(answer.status)
+    text = answer.reason or phrase(answer.status)
     if not 200 <= answer.status < 300:
         # AWS names the error by its status and says nothing of the cause; a body may hold what no history should.
         raise StatesError(f"States.Http.StatusCode.{answer.status}", text)
     headers: dict[str, Json] = {}
     for name, value in answer.headers:
-        headers.setdefault(name, []).append(value)
-    return {"Headers": headers, "ResponseBody": _body(answer), "StatusCode": answer.status, "StatusText": text}
+        headers.setdefault(name.lower(), []).append(value)
+    return {"Headers": headers, "ResponseBody": body_of(answer), "StatusCode": answer.status, "StatusText": text}
 
 
-def _phrase(status: int) -> str:
+def phrase(status: int) -> str:
+    """What a status means, for a server that does not say so."""
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:
         return str(status)
 
 
-def _body(answer: Answer) -> Json:
-    """AWS 'Unsupported HTTP Task responses': what is not text fails the task; what says that it is JSON is parsed."""
+def body_of(answer: Answer) -> Json:
+    """The body as the output of a task has it.
+
+    AWS 'Unsupported HTTP Task responses': what is not text fails the task; what says that it is JSON is parsed.
+    """
     kind, _, form = answer.content_type.lower().partition("/")
     if kind in ("image", "video", "audio") or (kind, form) == ("application", "octet-stream"):
         raise StatesError(

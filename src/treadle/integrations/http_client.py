@@ -41,7 +41,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. Names of headers are in small letters."""
+    """What came back. Names of headers are as the server wrote them."""
 
     status: int
     reason: str
@@ -145,7 +145,7 @@ async def _answer(response: ClientResponse) -> Answer:
     return Answer(
         response.status,
         response.reason or "",
-        [(name.decode("latin-1").lower(), value.decode("utf-8", "replace")) for name, value in response.raw_headers],
+        [(name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in response.raw_headers],
         bytes(body),
         response.content_type if "Content-Type" in response.headers else "",
         response.charset or "utf-8",

@@ -21,7 +21,7 @@ from treadle.language.values import is_array, is_object, json_text
 METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD")
 
 # RFC 9110, 9.2.2: a request of these may be repeated when nobody knows what became of the first.
-_IDEMPOTENT: Final = frozenset(("GET", "PUT", "DELETE", "OPTIONS", "HEAD"))
+IDEMPOTENT: Final = frozenset(("GET", "PUT", "DELETE", "OPTIONS", "HEAD"))
 _IDEMPOTENCY: Final = "idempotency-key"
 
 _ARRAYS: Final = ("INDICES", "REPEAT", "COMMAS", "BRACKETS")
@@ -58,7 +58,7 @@ class Wanted:
     @property
     def repeatable(self) -> bool:
         """Whether the request may be sent again when nobody knows what became of the first."""
-        return self.method in _IDEMPOTENT or _IDEMPOTENCY in self.headers
+        return self.method in IDEMPOTENT or _IDEMPOTENCY in self.headers
 
 
 def wanted_of(given: Mapping[str, Json]) -> Wanted:

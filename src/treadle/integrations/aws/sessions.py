@@ -103,6 +103,26 @@ class AwsSessions:
         """The region that an execution's calls go to: observed on AWS, that of its state machine."""
         return self._region or execution_arn.split(":")[3]
 
+    def address(self, module: str, variable: str) -> str | None:
+        """Where a service stands that is called without botocore; None for AWS itself. `variable` may name it."""
+        names = (variable, "AWS_ENDPOINT_URL")
+        given = self._special.get(module, self._endpoint_url)
+        return given or next((os.environ[name] for name in names if os.environ.get(name)), None)
+
+    def sign(self, place: Place, method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+        """The headers with a signature of version 4 for the service of the place. Call it by `find`."""
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.exceptions import NoCredentialsError
+
+        with self._lock:
+            credentials = self._session(place).get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        request: Any = AWSRequest(method, url, headers=dict(headers), data=body)
+        SigV4Auth(credentials.get_frozen_credentials(), place.module, place.region).add_auth(request)
+        return dict(request.headers.items())
+
     def s3(self) -> Any:
         """A client of S3 for whole objects, which its user closes: the data sets and results of distributed Maps."""
         from botocore.config import Config
