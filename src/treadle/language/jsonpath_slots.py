@@ -220,9 +220,17 @@ def text(fields: Fields, name: str) -> Expr | None:
     path = f"{name}Path"
     if path not in fields:
         return None
-    if is_intrinsic(fields[path]):
-        return _intrinsic(fields[path])
-    return _whole(compile_query(fields[path]))
+    source = fields[path]
+    read = _intrinsic(source) if is_intrinsic(source) else _whole(compile_query(source))
+
+    def evaluate(scope: Scope) -> Json:
+        value = read(scope)
+        # ASL 'Fail State': what it resolves to must be a string. How AWS words it was not observed.
+        if not isinstance(value, str):
+            raise _runtime(f"The {path} parameter does not reference a string: {source} == {json_text(value)}")
+        return value
+
+    return evaluate
 
 
 def seconds(fields: Fields, name: str) -> Expr | None:
