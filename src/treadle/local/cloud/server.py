@@ -1,8 +1,8 @@
 """moto as a WSGI application that keeps what it acknowledges.
 
 Owns the order: run the request, write it to the journal, flush, answer. Requests that change something run one at a
-time, so that the journal has them in the order in which they happened; reading ones run beside them. Repeating the
-journal gives the same state again (`sealed`), and has no effect outside of this process.
+time, so that the journal has them in the order in which they happened; reading ones run beside them, but those of items
+of a table. Repeating the journal gives the same state again (`sealed`), and has no effect outside of this process.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ _POLL_EVERY: Final = 0.05
 
 # Where moto keeps the spelling of headers with an underscore.
 _PRESERVED: Final = "moto.preserved_header_names"
+
+# moto changes an item attribute by attribute, and DynamoDB never shows half of a change: these reads take their turn.
+_WHOLE: Final = frozenset(["GetItem", "BatchGetItem", "TransactGetItems", "Query", "Scan"])
 
 # A credential is of no use later, and belongs into no file.
 _LEFT_OUT: Final = frozenset(["HTTP_X_AMZ_SECURITY_TOKEN", "HTTP_COOKIE"])
@@ -86,6 +89,9 @@ class Cloud:
             if isinstance(value, str)
         }
         name = operation(environ["REQUEST_METHOD"], headers, environ.get("QUERY_STRING", ""), body)
+        if name in _WHOLE:
+            with self._turn:
+                return list(self._moto(_environ(environ, body), start))
         if not changes(environ["REQUEST_METHOD"], name):
             return self._moto(_environ(environ, body), start)
         wait, body = wait_of(name, body)
