@@ -120,13 +120,25 @@ def run(selected: Sequence[Case], verbose: bool = False) -> list[Result]:
     adapter = Adapter()
     results: list[Result] = []
     for case in selected:
-        result = adapter.run(case)
-        results.append(result)
-        if verbose and not result["full"]:
-            level = "full only" if result["core"] else "FAIL"
-            why = result["why"] if result["core"] else result["core_why"]
-            print(level, case["id"], "|", why, "|", result.get("warn", ""))
+        results.append(adapter.run(case))
+    if verbose:
+        tell(results)
     return results
+
+
+def tell(results: Iterable[Result]) -> None:
+    """Print why cases fall short."""
+    for result in results:
+        if not result["full"]:
+            level = "full only" if result["core"] else "FAIL"
+            print(
+                level,
+                result["id"],
+                "|",
+                result["why"] if result["core"] else result["core_why"],
+                "|",
+                result.get("warn", ""),
+            )
 
 
 def counts(results: Iterable[Result]) -> dict[str, dict[str, int]]:

@@ -1,4 +1,4 @@
-"""The page about conformance, written from results and from the reasons in reasons.json."""
+"""The page about conformance, written from results and from the reasons in reasons.json and reasons_over_http.json."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from pathlib import Path
 from .adapter import Case, Result, counts, needs
 
 REASONS = Path(__file__).with_name("reasons.json")
+OVER_HTTP = Path(__file__).with_name("reasons_over_http.json")
 
 _HEAD = """\
 # Conformance
 
 Recorded cases say what AWS Step Functions answered: definitions, inputs, API calls and every history event. The cases
-stay outside this repository; here is what comes of them when the language and the machine run them in one process and
-in virtual time, with scripted Lambda functions, activity workers and nested executions.
+stay outside this repository. Here is what comes of them in two ways:
+
+* in one process and in virtual time: the language and the machine with scripted Lambda functions, activity workers and
+  nested executions;
+* over HTTP: a running `treadle up`, with functions at a stub of Lambda and all other services of AWS at a moto server.
 
 This page is written by
 
@@ -25,8 +29,10 @@ This page is written by
 ```
 
 which looks for the cases in `../shared/conformance` (or `$TREADLE_SHARED/conformance`). `-v` tells why a case falls
-short, `--area` and `--id` choose cases. `tests/conformance/test_conformance.py` fails when a case falls short that is
-not listed below, and when a listed one does not any more. The reasons stand in `tests/conformance/reasons.json`.
+short, `--area` and `--id` choose cases, `--http` runs them over HTTP. The tests in `tests/conformance` fail when a case
+falls short of core that is not listed below, and when a listed one does not any more; in one process they do so for the
+level full as well. Over HTTP they run the cases that need Step Functions and functions only and that do not wait for
+long; with `TREADLE_DEEP=1` all of them. The reasons stand in `reasons.json` and `reasons_over_http.json` there.
 
 ## Levels
 
@@ -36,40 +42,48 @@ Each implies the next.
 * **core**: JSON texts are compared by value, without HTTP metadata and the fields that the recording itself leaves out.
 * **outcome**: the last event of the history only.
 
-## Counts
+## Counts in one process
 
-| area | cases | full | core | outcome |
-| --- | ---: | ---: | ---: | ---: |
 """
 
 
-def reasons(level: str) -> dict[str, list[str]]:
+def reasons(level: str, of: Path = REASONS) -> dict[str, list[str]]:
     """The cases that do not reach `core`, or those that reach core but not `full`, by reason."""
-    return {each["reason"]: each["cases"] for each in json.loads(REASONS.read_text())[level]}
+    return {each["reason"]: each["cases"] for each in json.loads(of.read_text())[level]}
 
 
 def page(results: Sequence[Result], elsewhere: Iterable[Case]) -> str:
-    """The text of docs/conformance.md. `elsewhere` are the cases that cannot run here."""
-    rows = [
-        f"| {area} | {tally['cases']} | {tally['full']} | {tally['core']} | {tally['outcome']} |"
-        for area, tally in counts(results).items()
-    ]
+    """The first part of docs/conformance.md, in one process. `elsewhere` are the cases that cannot run there."""
     needed = Counter(needs(case) for case in elsewhere)
     others = "; ".join(f"{what} ({number})" for what, number in sorted(needed.items()))
     parts = [
-        _HEAD + "\n".join(rows),
-        f"{needed.total()} more cases of these areas need what is not here: {others}.",
-        "## Cases that do not reach core",
+        _HEAD + _table(results),
+        f"{needed.total()} more cases of these areas need what is not there: {others}.",
+        "### Cases that do not reach core",
         _listed("core"),
-        "## Cases that reach core but not full",
+        "### Cases that reach core but not full",
         _listed("full"),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _listed(level: str) -> str:
+def page_over_http(results: Sequence[Result]) -> str:
+    """The second part of docs/conformance.md."""
+    parts = ["\n## Counts over HTTP", _table(results), "### Cases that do not reach core over HTTP"]
+    return "\n\n".join([*parts, _listed("core", OVER_HTTP)]) + "\n"
+
+
+def _table(results: Sequence[Result]) -> str:
+    rows = [
+        f"| {area} | {tally['cases']} | {tally['full']} | {tally['core']} | {tally['outcome']} |"
+        for area, tally in counts(results).items()
+    ]
+    return "\n".join(["| area | cases | full | core | outcome |", "| --- | ---: | ---: | ---: | ---: |", *rows])
+
+
+def _listed(level: str, of: Path = REASONS) -> str:
     """The cases below a level, by reason."""
     lines: list[str] = []
-    for reason, cases in reasons(level).items():
+    for reason, cases in reasons(level, of).items():
         lines += [f"* {reason}", *(f"  * `{case}`" for case in cases)]
     return "\n".join(lines)
