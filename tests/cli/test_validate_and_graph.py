@@ -111,10 +111,12 @@ def free_port() -> int:
 
 
 SERVES = ("up",)
-"""Commands that go on until they are ended."""
+"""Goes on until it is ended."""
+WATCHES = ("executions", "watch")
+"""Needs a server, so tests/api has it."""
 
 
-@pytest.mark.parametrize("path", [each for each in commands() if each != SERVES], ids=" ".join)
+@pytest.mark.parametrize("path", [each for each in commands() if each not in (SERVES, WATCHES)], ids=" ".join)
 def test_the_example_of_a_help_text_runs(
     treadle: Treadle, folder: Path, start: Callable[..., Any], path: tuple[str, ...]
 ) -> None:

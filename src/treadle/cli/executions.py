@@ -21,6 +21,7 @@ from treadle.cli.progress import Way, run_line
 from treadle.cli.session import Before, Record, Setup, before, existing_store, opened, record, recorded
 from treadle.cli.show import clean, console, json_text, lasting, moment, short, status_text, table, write, write_json
 from treadle.cli.target import Access, access
+from treadle.cli.watch import watch
 from treadle.language.scope import Json
 from treadle.machine.changes import ENDS
 from treadle.machine.commands import Status
@@ -39,6 +40,9 @@ def executions() -> None:
     EXECUTION is an ARN, a name, or machine:name. Listing, showing and stopping also work while a `treadle run` is at
     work on the store.
     """
+
+
+executions.add_command(watch)
 
 
 # ---- looking -----------------------------------------------------------------------------------------------------

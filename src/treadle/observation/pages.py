@@ -13,14 +13,17 @@ from treadle.api.endpoint import Backend
 from treadle.api.host import Host
 from treadle.observation.health import Health
 from treadle.observation.metrics import Metrics
+from treadle.observation.stream import Stream
 
 
 @asynccontextmanager
 async def observing(host: Host) -> AsyncGenerator[Mapping[str, Backend]]:
     """Watch an open host; gives the pages by their paths."""
     metrics = Metrics(host.census)
-    unsubscribe = host.commits.subscribe(metrics.committed)
+    stream = Stream(host)
+    watching = [host.commits.subscribe(each) for each in (metrics.committed, stream.committed)]
     try:
-        yield {"/health": Health(host.store), "/metrics": metrics.page}
+        yield {"/health": Health(host.store), "/metrics": metrics.page, "/events": stream.page}
     finally:
-        unsubscribe()
+        for unsubscribe in watching:
+            unsubscribe()
