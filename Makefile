@@ -39,9 +39,13 @@ test-deep: $(INSTALLED) ## the test suite with many more generated examples and 
 docs: $(INSTALLED) ## links in the documentation resolve and its code runs
 	$(PYTEST) tests/docs
 
-demo: $(INSTALLED) ## workflows in virtual time, then one with real functions that is killed and goes on
+demo: $(INSTALLED) ## workflows in virtual time, one with real functions that is killed and goes on, an approval
 	$(BIN)/python examples/virtual_time.py
 	$(BIN)/python examples/demo.py
+	$(BIN)/treadle demo approval
+	@echo
+	@echo "Where to look next: docs/start.md (first steps), src/treadle/solutions/approval/README.md (the approval),"
+	@echo "examples/templates (ten templates for: treadle up TEMPLATE), docs/README.md (everything else)."
 
 bench: $(INSTALLED) $(PEERS) ## how fast treadle is beside its peers, as one table
 	$(BIN)/python benchmarks/run.py

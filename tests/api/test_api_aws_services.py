@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
+import boto3
 from api_serving import ROLE, Served
 
 from local_cloud import LocalCloud
@@ -90,3 +92,31 @@ def output_of(definition: Any, local_cloud: LocalCloud, folder: Path) -> Any:
         assert served.stop() == 0
     assert described["status"] == "SUCCEEDED", described
     return json.loads(described["output"])
+
+
+def test_without_an_endpoint_of_aws_a_local_cloud_serves_what_is_not_ours_and_keeps_it_through_a_kill(
+    tmp_path: Path,
+) -> None:
+    listing = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:listBuckets", "End": True}
+    server = Served(tmp_path)
+    try:
+        _s3(server).create_bucket(Bucket="orders")
+        server.stop(signal.SIGKILL)
+        server.start()
+        states = server.client()
+        machine = states.create_state_machine(
+            name="m", roleArn=ROLE, definition=json.dumps({"StartAt": "List", "States": {"List": listing}})
+        )
+        arn = states.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"]
+        described = ended(states, arn)
+        assert described["status"] == "SUCCEEDED", described
+        assert [each["Name"] for each in json.loads(described["output"])["Buckets"]] == ["orders"]
+        states.close()
+    finally:
+        server.stop()
+
+
+def _s3(server: Served) -> Any:
+    return boto3.client(
+        "s3", "us-east-1", endpoint_url=server.endpoint, aws_access_key_id="test", aws_secret_access_key="test"
+    )

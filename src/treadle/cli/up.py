@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import json
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +45,8 @@ PORT: Final = 8083
 @click.option(
     "--aws-endpoint-url",
     metavar="URL",
-    help="Where other services of AWS are, such as CloudWatch Logs. [default: AWS_ENDPOINT_URL]",
+    help="Where other services of AWS are, such as CloudWatch Logs. [default: AWS_ENDPOINT_URL, else a local cloud "
+    "that starts when it is first needed]",
 )
 @click.option(
     "--parameter",
@@ -141,6 +143,8 @@ async def _serve(
     from treadle.functions.registry import Registry
     from treadle.lambda_api import Lambda, LambdaApp
     from treadle.lambda_api.objects import fetching
+    from treadle.local.cloud.child import Child
+    from treadle.local.cloud.proxy import Proxy
     from treadle.local.presence import withdraw
     from treadle.observation.pages import observing
     from treadle.runtime.control import EngineControl
@@ -148,16 +152,25 @@ async def _serve(
     from treadle.stores import SqliteStore
 
     found = {} if functions is None else discover(Path(functions))
+    own = _endpoint(listener)
     # What functions call by the SDKs comes back here; TestState and StartSyncExecution must not go to another host.
-    variables = {"AWS_ENDPOINT_URL": _endpoint(listener), "AWS_DISABLE_HOST_PREFIX_INJECTION": "true"}
+    variables = {"AWS_ENDPOINT_URL": own, "AWS_DISABLE_HOST_PREFIX_INJECTION": "true"}
     processes = ProcessFunctions(found, surroundings=Surroundings(environment=variables))
     registry = Registry(store, data / "functions", processes)
+    elsewhere = aws_endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or own
     async with AsyncExitStack() as stack:
+        rest = None
+        if elsewhere.rstrip("/") == own:
+            # Begins with the first request for a service that is not ours.
+            child = Child(data / "cloud")
+            rest = Proxy(child)
+            stack.push_async_callback(child.close)
+            stack.push_async_callback(rest.close)
         made = Host(
             store,
             registry=registry,
-            aws_endpoint_url=aws_endpoint_url,
-            own_endpoint=_endpoint(listener),
+            aws_endpoint_url=elsewhere,
+            own_endpoint=own,
             connections=connections_in(store),
             quotas=quotas,
         )
@@ -169,8 +182,9 @@ async def _serve(
             Endpoint(
                 {
                     "states": StatesApp(host),
-                    "lambda": LambdaApp(Lambda(registry, host.account, fetching(aws_endpoint_url))),
+                    "lambda": LambdaApp(Lambda(registry, host.account, fetching(elsewhere))),
                 },
+                rest,
                 pages=pages,
             ),
             ready=lambda: _tell_ready(listener, data, as_json),
