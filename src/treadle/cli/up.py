@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -65,6 +64,9 @@ PORT: Final = 8083
     "may be given several times.",
 )
 @click.option("--watch", is_flag=True, help="Bring what changes in the template and its files to life, as it changes.")
+@click.option(
+    "--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="The form of the log."
+)
 @options.as_json
 def up(
     template: str | None,
@@ -78,6 +80,7 @@ def up(
     stack: str | None,
     quotas: tuple[str, ...],
     watch: bool,
+    log_format: str,
     as_json: bool,
 ) -> int:
     """Serve the API of AWS Step Functions on this machine.
@@ -88,6 +91,7 @@ def up(
     """
     from treadle.api.quotas import Quotas
     from treadle.api.server import listening, loop_factory
+    from treadle.observation.logs import begin_logging
     from treadle.stores import open_store
 
     _only_for_this_machine(host)
@@ -96,7 +100,7 @@ def up(
     if template is not None and (functions is not None or aws_endpoint_url is not None):
         raise Problem("--functions and --aws-endpoint-url are for `treadle up` without a template, which has both.")
     given = Quotas.given(quotas)
-    logging.basicConfig(format="treadle: %(message)s", level=logging.WARNING)
+    begin_logging(log_format)
     listener = listening(host, port)
     store = open_store(url or data)
     if template is None:

@@ -14,6 +14,7 @@ from treadle.api.host import Host
 from treadle.observation.health import Health
 from treadle.observation.metrics import Metrics
 from treadle.observation.stream import Stream
+from treadle.observation.traces import tracing
 
 
 @asynccontextmanager
@@ -23,7 +24,8 @@ async def observing(host: Host) -> AsyncGenerator[Mapping[str, Backend]]:
     stream = Stream(host)
     watching = [host.commits.subscribe(each) for each in (metrics.committed, stream.committed)]
     try:
-        yield {"/health": Health(host.store), "/metrics": metrics.page, "/events": stream.page}
+        async with tracing(host):
+            yield {"/health": Health(host.store), "/metrics": metrics.page, "/events": stream.page}
     finally:
         for unsubscribe in watching:
             unsubscribe()
