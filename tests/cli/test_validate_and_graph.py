@@ -114,9 +114,12 @@ SERVES = ("up",)
 """Goes on until it is ended."""
 WATCHES = ("executions", "watch")
 """Needs a server, so tests/api has it."""
+APPROVALS = tuple(("approval", each) for each in ("start", "callback", "results"))
+"""Need a server with the solution on it, so tests/solutions has them."""
+ELSEWHERE = (SERVES, WATCHES, *APPROVALS)
 
 
-@pytest.mark.parametrize("path", [each for each in commands() if each not in (SERVES, WATCHES)], ids=" ".join)
+@pytest.mark.parametrize("path", [each for each in commands() if each not in ELSEWHERE], ids=" ".join)
 def test_the_example_of_a_help_text_runs(
     treadle: Treadle, folder: Path, start: Callable[..., Any], path: tuple[str, ...]
 ) -> None:

@@ -16,19 +16,25 @@ from treadle.testing.store_samples import arn_of, commit_of, entries_of, summary
 ARN = arn_of("a")
 
 
+async def commit(view: Fleeting, step: Commit) -> None:
+    (error,) = await view.commit_all([step])
+    if error is not None:
+        raise error
+
+
 def test_nothing_is_written_before_the_end_and_then_everything() -> None:
     async def work() -> None:
         store = MemoryStore()
         view = Fleeting(store)
         view.add(ARN)
-        await view.commit(commit_of("a", 0, 2))
-        await view.commit(commit_of("a", 2, 1))
+        await commit(view, commit_of("a", 0, 2))
+        await commit(view, commit_of("a", 2, 1))
         assert view.holds(ARN)
         assert await view.journal(ARN) == entries_of(0, 3)
         assert await view.summary(ARN) == summary_of("a", 3)
         with pytest.raises(NotFound):
             await store.summary(ARN)
-        await view.commit(commit_of("a", 3, 1, status="SUCCEEDED"))
+        await commit(view, commit_of("a", 3, 1, status="SUCCEEDED"))
         assert not view.holds(ARN)
         for each in (view, store):
             assert await each.journal(ARN) == entries_of(0, 4)
@@ -41,7 +47,7 @@ def test_others_are_written_as_they_come() -> None:
     async def work() -> None:
         store = MemoryStore()
         view = Fleeting(store)
-        await view.commit(commit_of("a", 0, 2))
+        await commit(view, commit_of("a", 0, 2))
         assert await store.journal(ARN) == entries_of(0, 2)
         assert (await view.view.executions()).executions == [summary_of("a", 2)]
 
@@ -56,9 +62,9 @@ def test_one_that_starts_anew_replaces_what_was_before() -> None:
         view.add(ARN, before=5)
         with pytest.raises(NotFound):
             await view.summary(ARN)
-        await view.commit(commit_of("a", 0, 2))
+        await commit(view, commit_of("a", 0, 2))
         assert await store.summary(ARN) == summary_of("a", 5, "FAILED")
-        await view.commit(commit_of("a", 2, 1, status="SUCCEEDED"))
+        await commit(view, commit_of("a", 2, 1, status="SUCCEEDED"))
         assert await store.journal(ARN) == entries_of(0, 3)
 
     run(work())
@@ -68,9 +74,9 @@ def test_a_step_that_builds_on_another_place_is_refused() -> None:
     async def work() -> None:
         view = Fleeting(MemoryStore())
         view.add(ARN)
-        await view.commit(commit_of("a", 0, 2))
+        await commit(view, commit_of("a", 0, 2))
         with pytest.raises(Conflict):
-            await view.commit(commit_of("a", 1, 1))
+            await commit(view, commit_of("a", 1, 1))
         assert await view.journal(ARN) == entries_of(0, 2)
 
     run(work())
@@ -85,14 +91,14 @@ def test_after_an_end_of_which_nobody_knows_whether_it_is_written_the_store_is_a
         store: Any = Failing(MemoryStore(), plan)
         view = Fleeting(store)
         view.add(ARN)
-        await view.commit(commit_of("a", 0, 2))
+        await commit(view, commit_of("a", 0, 2))
         end = commit_of("a", 2, 1, status="SUCCEEDED")
         with pytest.raises(Unavailable):
-            await view.commit(end)
+            await commit(view, end)
         assert (await view.summary(ARN)).status == ("SUCCEEDED" if written else "RUNNING")
         assert view.holds(ARN) == (not written)
         if not written:
-            await view.commit(end)
+            await commit(view, end)
         assert await view.journal(ARN) == entries_of(0, 3)
 
     run(work())
