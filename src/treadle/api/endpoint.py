@@ -87,11 +87,15 @@ def service_of(headers: Headers) -> str | None:
     return _TARGETS.get(target) or scope_of(headers)[1]
 
 
+def is_local(url: str) -> bool:
+    """Whether the name in a URL is one of this machine."""
+    return _LOCAL.fullmatch(urlsplit(url).hostname or "") is not None
+
+
 def _refuse_strangers(headers: Headers) -> None:
     """A browser tells the origin of the page that asks: a page of some other site may not, whatever name it uses."""
     origin = headers.get(b"origin")
     if origin is None:
         return
-    name = urlsplit(origin.decode("latin-1")).hostname or ""
-    if not _LOCAL.fullmatch(name):
+    if not is_local(origin.decode("latin-1")):
         raise ApiError("AccessDeniedException", "Web pages of other sites may not use this endpoint.")

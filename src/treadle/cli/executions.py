@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -17,13 +17,12 @@ from treadle.cli.check import standing_in
 from treadle.cli.drive import Drive, drive, go_on_command
 from treadle.cli.inputs import Source, either, machine_arn, source_of
 from treadle.cli.problems import OK, Problem, run_async
-from treadle.cli.progress import Way, run_line
+from treadle.cli.progress import STATUSES, Way, no_hint, run_line
 from treadle.cli.session import Before, Record, Setup, before, existing_store, opened, record, recorded
 from treadle.cli.show import clean, console, json_text, lasting, moment, short, status_text, table, write, write_json
 from treadle.cli.target import Access, access
 from treadle.cli.watch import watch
 from treadle.language.scope import Json
-from treadle.machine.changes import ENDS
 from treadle.machine.commands import Status
 from treadle.machine.journal import Entry, history
 from treadle.runtime.control import Description, ListExecutions, OpenWait, Stop
@@ -182,26 +181,19 @@ def show_history(execution: str, aws: bool, as_json: bool, url: str) -> int:
         write_json({"events": history(journal)})
         return OK
     out = console()
-    for line in Way(arn, _no_hint).take(journal):
+    for line in Way(arn, no_hint).take(journal):
         write(line, out)
     last = journal[-1]
-    if last.type in _ENDS:
+    if last.type in STATUSES:
         told = ": ".join(short(last.details[name], 2000) for name in ("error", "cause") if last.details.get(name))
-        write(status_text(_ENDS[last.type]) + Text(f" {told}" if told else ""), out)
+        write(status_text(STATUSES[last.type]) + Text(f" {told}" if told else ""), out)
     return OK
-
-
-_ENDS: Final = {"ExecutionSucceeded": "SUCCEEDED", **ENDS}
 
 
 async def _journal(url: str, execution: str) -> tuple[str, list[Entry]]:
     async with access(url) as store:
         arn = await store.find(execution)
         return arn, await store.control.journal(arn)
-
-
-def _no_hint(arn: str, wait: int, state: str, several: bool) -> str:
-    return ""
 
 
 # ---- acting ------------------------------------------------------------------------------------------------------

@@ -14,12 +14,16 @@ from rich.text import Text
 
 from treadle.cli.show import clean, lasting, moment, short
 from treadle.language.scope import Json
+from treadle.machine.changes import ENDS
 from treadle.machine.commands import RunTask, StartTimer
 from treadle.machine.journal import Entry, FramePath, json_text
 from treadle.runtime.ports import Summary, WaitRow
 
 Hint: TypeAlias = Callable[[str, int, str, bool], str]
 """(execution ARN, wait, state, whether other tasks of this name may be open too) -> how to answer a task."""
+
+STATUSES: Final = {"ExecutionSucceeded": "SUCCEEDED", **ENDS}
+"""The status that an execution has after its last event."""
 
 _AT_ONCE: Final = ("Pass", "Choice", "Succeed", "Fail")
 """States that take no time, so nothing need be said of their end."""
@@ -191,6 +195,11 @@ class Way:
             left = f", {lasting(visit.until - now)} left" if visit.until is not None and visit.until > now else ""
             line.append(f"  {visit.waiting}{left}", "yellow")
         return line
+
+
+def no_hint(arn: str, wait: int, state: str, several: bool) -> str:
+    """Where no task can be answered from here."""
+    return ""
 
 
 def run_line(summary: Summary) -> Text:

@@ -17,14 +17,12 @@ from rich.text import Text
 from treadle.cli import options
 from treadle.cli.app import command
 from treadle.cli.problems import OK, Problem, run_async
-from treadle.cli.progress import Way
+from treadle.cli.progress import STATUSES, Way, no_hint
 from treadle.cli.session import DEFAULT_STORE
 from treadle.cli.show import clean, console, status_text, write
-from treadle.machine.changes import ENDS
 from treadle.machine.journal import DETAILS, Entry
 
 _VARIABLES: Final = ("AWS_ENDPOINT_URL_SFN", "AWS_ENDPOINT_URL")
-_ENDS: Final = {"ExecutionSucceeded": "SUCCEEDED", **ENDS}
 _LONGEST: Final = 64 * 1024 * 1024
 """Bytes of one event: far more than a history event can have."""
 
@@ -98,16 +96,16 @@ def _lines(ways: dict[str, Way], data: Mapping[str, Any], *, labelled: bool) -> 
     entry = _entry(data)
     label = f"{clean(arn.rpartition(':')[2])[:24]}: " if labelled else ""
     if entry.type in ("ExecutionStarted", "ExecutionRedriven") and arn not in ways:
-        ways[arn] = Way(arn, _no_hint, label)
+        ways[arn] = Way(arn, no_hint, label)
     way = ways.get(arn)
     if way is None or (entry.frame not in way.visits and entry.type.endswith("StateExited")):
         # It was under way before the watching began.
         return [Text(f"{'':>11}{label}{entry.type}", "dim")]
     lines = way.take([entry])
-    if entry.type in _ENDS:
+    if entry.type in STATUSES:
         del ways[arn]
         told = ": ".join(clean(str(entry.details[each])) for each in ("error", "cause") if entry.details.get(each))
-        lines.append(Text(label) + status_text(_ENDS[entry.type]) + Text(f" {told}" if told else ""))
+        lines.append(Text(label) + status_text(STATUSES[entry.type]) + Text(f" {told}" if told else ""))
     return lines
 
 
@@ -122,7 +120,3 @@ def _entry(data: Mapping[str, Any]) -> Entry:
         details["assignedVariables"] = {name: json.loads(text) for name, text in details["assignedVariables"].items()}
     note = {"next": data["next"]} if "next" in data else {}
     return Entry(event["type"], event["id"], event["previousEventId"], frame, event["timestamp"], details, note)
-
-
-def _no_hint(arn: str, wait: int, state: str, several: bool) -> str:
-    return ""

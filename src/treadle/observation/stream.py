@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 
 from treadle.api.app import Receive, Send
+from treadle.api.endpoint import is_local
 from treadle.api.host import Host
 from treadle.errors import NotFound
 from treadle.language.scope import Json
@@ -32,7 +32,6 @@ QUEUE: Final = 1_000
 """Commits that wait for one reader."""
 _SEND_SECONDS: Final = 30.0
 """A reader that takes nothing for so long is gone."""
-_LOCAL: Final = re.compile(r"localhost|127(\.\d+){3}|::1|.*\.localhost")
 
 
 @dataclass(eq=False, slots=True)
@@ -67,7 +66,7 @@ class Stream:
     async def page(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, for as long as its reader stays."""
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if not _LOCAL.fullmatch(urlsplit(f"//{host}").hostname or ""):
+        if not is_local(f"//{host}"):
             # A web page whose name was made to lead here asks without telling its origin.
             await tell(send, 403, "text/plain", b"Histories are for this machine: ask for localhost.\n")
             return
