@@ -1,6 +1,6 @@
 """How fast treadle is, beside its peers, in one table of one run.
 
-    python benchmarks/run.py [--json] [--only machine|durable|map-runs|items|http|peers ...]
+    python benchmarks/run.py [--json] [--only machine|durable|map-runs|items|http|api|peers ...]
 
 A transition is one state entered. Figures of different machines do not compare; the rows of one run do.
 """
@@ -19,12 +19,15 @@ import map_runs
 import peers
 from figures import Figure
 
+import api
+
 PARTS = {
     "machine": machine.figures,
     "durable": durable.figures,
     "map-runs": map_runs.figures,
     "items": items.figures,
     "http": http_tasks.figures,
+    "api": api.figures,
     "peers": peers.figures,
 }
 

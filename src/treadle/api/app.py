@@ -36,7 +36,7 @@ BODY_SECONDS: Final = 30.0
 REGION: Final = "us-east-1"
 
 _SCOPE: Final = re.compile(rb"Credential=[^/,\s]*/\d{8}/([a-z0-9-]{1,32})/([a-z0-9-]{1,64})/aws4_request")
-_TYPE: Final = (b"content-type", b"application/x-amz-json-1.0")
+_TYPE: Final = b"application/x-amz-json-1.0"
 
 
 class ClientGone(Exception):
@@ -182,9 +182,9 @@ def _written(answer: Any) -> bytes:
     return msgspec.json.encode(answer)
 
 
-async def respond(send: Send, status: int, body: bytes) -> None:
+async def respond(send: Send, status: int, body: bytes, type: bytes = _TYPE) -> None:
     """Send an answer."""
     request_id = str(uuid.uuid4()).encode()
-    headers = [_TYPE, (b"content-length", str(len(body)).encode()), (b"x-amzn-requestid", request_id)]
+    headers = [(b"content-type", type), (b"content-length", str(len(body)).encode()), (b"x-amzn-requestid", request_id)]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

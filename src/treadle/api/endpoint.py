@@ -14,13 +14,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from treadle.api.app import Headers, Receive, Send, error_answer, respond, scope_of
+from treadle.api.app import ClientGone, Headers, Receive, Send, error_answer, respond, scope_of
+from treadle.api.guard import Refused
 from treadle.errors import ApiError
 
 Backend: TypeAlias = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
 """An ASGI application that answers HTTP requests."""
 Guard: TypeAlias = Callable[[Mapping[str, Any], Receive], Awaitable[Receive]]
-"""Lets a request pass, giving what its body is read from, or raises ApiError."""
+"""Lets a request pass, giving what its body is read from, or raises Refused or ClientGone."""
 
 _TARGETS: Final = {"AWSStepFunctions": "states", "AWSLambda": "lambda"}
 _LOCAL: Final = re.compile(r"localhost|127(\.\d+){3}|::1|.*\.localhost")
@@ -57,6 +58,10 @@ class Endpoint:
             if self._guard is not None:
                 receive = await self._guard(scope, receive)
             backend = self._backend(scope["method"], scope["path"], headers)
+        except ClientGone:
+            return
+        except Refused as refused:
+            await respond(send, refused.status, refused.body, refused.type)
         except ApiError as error:
             await respond(send, *error_answer(error))
         else:

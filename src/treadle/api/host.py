@@ -91,7 +91,7 @@ class Host:
         self.activities = Activities(self.store, self.now)
         self.tags = Tags(self.machines, self.activities)
         endpoint = aws_endpoint_url or next((os.environ[each] for each in _LOGS if os.environ.get(each)), None)
-        self.logs = LogDelivery(endpoint, self._logging)
+        self.logs = LogDelivery(endpoint, self._logging, aws.keys if aws else None)
         # AWS itself is never called unasked.
         elsewhere = aws_endpoint_url is not None or endpoint_in_environment()
         own = {} if own_endpoint is None else {"stepfunctions": own_endpoint}

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from treadle.integrations.aws.sessions import Keys
 from treadle.language.scope import Json
 from treadle.machine.journal import Entry, json_text
 from treadle.runtime.execution_log import log_records
@@ -50,8 +51,8 @@ class _Batch:
 class LogDelivery:
     """Delivers the histories of executions. `endpoint` is the URL of CloudWatch Logs; without one nothing is sent."""
 
-    def __init__(self, endpoint: str | None, find: Find) -> None:
-        self._endpoint, self._find = endpoint, find
+    def __init__(self, endpoint: str | None, find: Find, keys: Keys | None = None) -> None:
+        self._endpoint, self._find, self._keys = endpoint, find, keys
         self._queue: asyncio.Queue[_Batch] = asyncio.Queue(_QUEUE)
         self._silent: dict[str, bool] = {}  # by revision: whether it logs nothing
         self._streams: dict[str, str] = {}
@@ -152,13 +153,13 @@ class LogDelivery:
             # The SDK's types would bring a few hundred services with them.
             session: Any = boto3.Session()
             # A local endpoint needs a signature, yet nobody's credentials.
-            key = None if session.get_credentials() else "treadle"
+            keys = self._keys or (None if session.get_credentials() else Keys("treadle", "treadle"))
             client = self._clients[region] = session.client(
                 "logs",
                 region,
                 endpoint_url=self._endpoint,
-                aws_access_key_id=key,
-                aws_secret_access_key=key,
+                aws_access_key_id=keys and keys.access_key,
+                aws_secret_access_key=keys and keys.secret_key,
                 config=config,
             )
         return client

@@ -63,6 +63,9 @@ PORT: Final = 8083
     help="A quota, such as open-executions=100, StartExecution=50/10 (at once, and more each second), or rates=aws; "
     "may be given several times.",
 )
+@click.option(
+    "--auth", metavar="FILE", help="A file with access key ids and their secrets: only who signs with them is let in."
+)
 @click.option("--watch", is_flag=True, help="Bring what changes in the template and its files to life, as it changes.")
 @click.option(
     "--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="The form of the log."
@@ -79,6 +82,7 @@ def up(
     parameters: tuple[str, ...],
     stack: str | None,
     quotas: tuple[str, ...],
+    auth: str | None,
     watch: bool,
     log_format: str,
     as_json: bool,
@@ -89,27 +93,36 @@ def up(
     tables, buckets, queues, schedules, APIs. Executions go on where they stopped when it was last up. Ctrl-C ends it;
     what is under way waits in the store.
     """
+    from treadle.api.guard import read_keys
     from treadle.api.quotas import Quotas
     from treadle.api.server import listening, loop_factory
     from treadle.observation.logs import begin_logging
     from treadle.stores import open_store
 
-    _only_for_this_machine(host)
+    _only_for_this_machine(host, auth)
     if template is None and (parameters or stack or watch):
         raise Problem("--parameter, --stack and --watch are for a template: name one.")
     if template is not None and (functions is not None or aws_endpoint_url is not None):
         raise Problem("--functions and --aws-endpoint-url are for `treadle up` without a template, which has both.")
     given = Quotas.given(quotas)
+    keys = None if auth is None else read_keys(Path(auth))
     begin_logging(log_format)
     listener = listening(host, port)
     store = open_store(url or data)
     if template is None:
-        serving = _serve(store, listener, functions, aws_endpoint_url, Path(data), given, as_json=as_json)
+        serving = _serve(store, listener, functions, aws_endpoint_url, Path(data), given, keys, as_json=as_json)
     else:
         from treadle.cli.up_template import Wanted, serve_template
 
         wanted = Wanted(
-            Path(template), _parameters(parameters), stack, Path(data), watch=watch, as_json=as_json, quotas=given
+            Path(template),
+            _parameters(parameters),
+            stack,
+            Path(data),
+            watch=watch,
+            as_json=as_json,
+            quotas=given,
+            keys=keys,
         )
         serving = serve_template(store, listener, wanted)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -134,6 +147,7 @@ async def _serve(
     aws_endpoint_url: str | None,
     data: Path,
     quotas: Quotas,
+    keys: dict[str, str] | None,
     *,
     as_json: bool,
 ) -> None:
@@ -141,16 +155,18 @@ async def _serve(
 
     from treadle.api.app import StatesApp
     from treadle.api.endpoint import Endpoint
+    from treadle.api.guard import SignedOnly
     from treadle.api.host import Host
     from treadle.api.server import Server
     from treadle.functions import ProcessFunctions, Surroundings, discover
     from treadle.functions.registry import Registry
+    from treadle.integrations.aws.sessions import AwsSessions, Keys
     from treadle.lambda_api import Lambda, LambdaApp
     from treadle.lambda_api.objects import fetching
     from treadle.local.cloud.child import Child
     from treadle.local.cloud.proxy import Proxy
     from treadle.local.presence import withdraw
-    from treadle.observation.pages import observing
+    from treadle.observation.pages import PATHS, observing
     from treadle.runtime.control import EngineControl
     from treadle.runtime.control_socket import serve
     from treadle.stores import SqliteStore
@@ -159,22 +175,28 @@ async def _serve(
     own = _endpoint(listener)
     # What functions call by the SDKs comes back here; TestState and StartSyncExecution must not go to another host.
     variables = {"AWS_ENDPOINT_URL": own, "AWS_DISABLE_HOST_PREFIX_INJECTION": "true"}
+    guard = None if keys is None else SignedOnly(keys, own_pages=PATHS)
+    if guard is not None:
+        variables |= {"AWS_ACCESS_KEY_ID": guard.key, "AWS_SECRET_ACCESS_KEY": guard.secret}
     processes = ProcessFunctions(found, surroundings=Surroundings(environment=variables))
     registry = Registry(store, data / "functions", processes)
     elsewhere = aws_endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or own
     async with AsyncExitStack() as stack:
-        rest = None
+        rest = aws = None
         if elsewhere.rstrip("/") == own:
             # Begins with the first request for a service that is not ours.
             child = Child(data / "cloud")
             rest = Proxy(child)
             stack.push_async_callback(child.close)
             stack.push_async_callback(rest.close)
+            if guard is not None:
+                aws = AwsSessions(endpoint_url=own, keys=Keys(guard.key, guard.secret), taken=guard.accept)
         made = Host(
             store,
             registry=registry,
             aws_endpoint_url=elsewhere,
             own_endpoint=own,
+            aws=aws,
             connections=connections_in(store),
             quotas=quotas,
         )
@@ -182,14 +204,16 @@ async def _serve(
         if isinstance(store, SqliteStore):
             await stack.enter_async_context(serve(EngineControl(host.engine), socket_path(store)))
         pages = await stack.enter_async_context(observing(host))
+        fetch = fetching(elsewhere, keys=aws.keys if aws else None)
         server = Server(
             Endpoint(
                 {
                     "states": StatesApp(host),
-                    "lambda": LambdaApp(Lambda(registry, host.account, fetching(elsewhere))),
+                    "lambda": LambdaApp(Lambda(registry, host.account, fetch)),
                 },
                 rest,
                 pages=pages,
+                guard=guard,
             ),
             ready=lambda: _tell_ready(listener, data, as_json),
             stopping=host.closing.set,
@@ -199,15 +223,15 @@ async def _serve(
         await server.serve(sockets=[listener])
 
 
-def _only_for_this_machine(host: str) -> None:
+def _only_for_this_machine(host: str, auth: str | None) -> None:
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         raise Problem(f"--host: '{host}' is no address: give one such as 127.0.0.1.") from None
-    if not loopback:
+    if not loopback and auth is None:
         raise Problem(
             f"--host: {host} can be reached from other machines, and whoever reaches it may run anything here. "
-            "Listen at 127.0.0.1."
+            "Listen at 127.0.0.1, or give --auth."
         )
 
 

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,14 +24,14 @@ from treadle.api.server import Server
 from treadle.cli.session import connections_in, socket_path
 from treadle.errors import TreadleError
 from treadle.integrations.aws import AwsSessions
-from treadle.integrations.aws.sessions import Keys
-from treadle.local.platform import Platform
+from treadle.integrations.aws.sessions import LOCAL, Keys
+from treadle.local.platform import Platform, guarded
 from treadle.local.presence import announce, withdraw
 from treadle.local.stack.deploy import Deployed
 from treadle.local.stack.names import stack_name
 from treadle.local.template.reading import Template, find_template
 from treadle.local.template.resolve import Surrounding
-from treadle.observation.pages import observing
+from treadle.observation.pages import PATHS, observing
 from treadle.runtime.control import EngineControl
 from treadle.runtime.control_socket import serve
 from treadle.runtime.ports import Store
@@ -51,6 +51,7 @@ class Wanted:
     watch: bool
     as_json: bool
     quotas: Quotas
+    keys: dict[str, str] | None = field(default=None, repr=False)
 
 
 async def serve_template(store: Store, listener: socket.socket, wanted: Wanted) -> None:
@@ -62,8 +63,11 @@ async def serve_template(store: Store, listener: socket.socket, wanted: Wanted) 
     name = wanted.stack or stack_name(path.resolve().parent.name)
     surrounding = Surrounding(name)
     async with AsyncExitStack() as stack:
-        platform = Platform(store, wanted.data, endpoint, surrounding)
-        aws = AwsSessions(endpoint_url=endpoint, keys=Keys("local", "local"), region=surrounding.region)
+        guard = None if wanted.keys is None else guarded(wanted.keys, PATHS)
+        keys = LOCAL if guard is None else Keys(guard.key, guard.secret)
+        platform = Platform(store, wanted.data, endpoint, surrounding, keys, guard)
+        taken = None if guard is None else guard.accept
+        aws = AwsSessions(endpoint_url=endpoint, keys=keys, region=surrounding.region, taken=taken)
         host = await stack.enter_async_context(
             Host(
                 store,

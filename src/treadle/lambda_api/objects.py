@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from treadle.errors import ApiError
+from treadle.integrations.aws.sessions import Keys
 from treadle.lambda_api.request import Fetch
 
 
-def fetching(endpoint_url: str | None, region: str = "us-east-1") -> Fetch:
-    """What fetches objects; botocore is imported with the first one."""
+def fetching(endpoint_url: str | None, region: str = "us-east-1", keys: Keys | None = None) -> Fetch:
+    """What fetches objects, with these keys or those that the SDKs find; botocore is imported with the first one."""
     clients: list[Any] = []
 
     def client() -> Any:
@@ -20,7 +21,9 @@ def fetching(endpoint_url: str | None, region: str = "us-east-1") -> Fetch:
 
             session: Any = get_session()
             options: dict[str, Any] = {}
-            if session.get_credentials() is None and endpoint_url is not None:
+            if keys is not None:
+                options = {"aws_access_key_id": keys.access_key, "aws_secret_access_key": keys.secret_key}
+            elif session.get_credentials() is None and endpoint_url is not None:
                 options = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
             config = Config(s3={"addressing_style": "path"}, connect_timeout=5, read_timeout=60)
             clients.append(

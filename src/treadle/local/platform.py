@@ -20,11 +20,13 @@ from typing import Any, Final
 
 from treadle.api.app import StatesApp
 from treadle.api.endpoint import Backend, Endpoint
+from treadle.api.guard import SignedOnly
 from treadle.api.host import Host
 from treadle.api.operations import OPERATIONS
 from treadle.api.request import Request
 from treadle.functions import ProcessFunctions, Surroundings
 from treadle.functions.registry import Registry
+from treadle.integrations.aws.sessions import LOCAL, Keys
 from treadle.lambda_api import Lambda, LambdaApp
 from treadle.lambda_api.objects import fetching
 from treadle.local.asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, answer, read_body
@@ -53,14 +55,23 @@ _EVENT_LIMIT: Final = 1024 * 1024
 class Platform:
     """One stack on this machine, kept in `folder`. `endpoint` is ours. Made on the loop that serves."""
 
-    def __init__(self, store: Store, folder: Path, endpoint: str, surrounding: Surrounding) -> None:
+    def __init__(
+        self,
+        store: Store,
+        folder: Path,
+        endpoint: str,
+        surrounding: Surrounding,
+        keys: Keys = LOCAL,
+        guard: SignedOnly | None = None,
+    ) -> None:
         self.folder, self.endpoint, self.surrounding = folder, endpoint, surrounding
-        around = Surroundings(surrounding.region, surrounding.account, environment(endpoint, surrounding.region))
+        self._keys, self._guard = keys, guard
+        around = Surroundings(surrounding.region, surrounding.account, environment(endpoint, surrounding.region, keys))
         self.functions = Registry(store, folder / "functions", ProcessFunctions({}, surroundings=around))
         self.register = LocalRegister()
         self.child = Child(folder / "cloud")
         self.proxy = Proxy(self.child)
-        self._world = World(endpoint, surrounding, PlacedFunctions(self.functions), self.register, folder)
+        self._world = World(endpoint, surrounding, PlacedFunctions(self.functions), self.register, folder, keys)
         self._deploying = asyncio.Lock()
         self._sources_changed = asyncio.Event()
 
@@ -80,7 +91,7 @@ class Platform:
             yield Endpoint(
                 {
                     "states": StatesApp(host),
-                    "lambda": LambdaApp(Lambda(self.functions, host.account, fetching(self.endpoint))),
+                    "lambda": LambdaApp(Lambda(self.functions, host.account, fetching(self.endpoint, keys=self._keys))),
                     "events": _events(rules, self.proxy),
                 },
                 rest=self.proxy,
@@ -89,6 +100,7 @@ class Platform:
                     NOTIFICATIONS: Notifications(self.functions.submit),
                     APIS: Apis(self.register, self.functions, _operate(host, self.surrounding)),
                 },
+                guard=self._guard,
             )
         finally:
             unsubscribe()
@@ -125,13 +137,18 @@ class Platform:
             return None
 
 
-def environment(endpoint: str, region: str) -> dict[str, str]:
+def guarded(keys: Mapping[str, str], pages: tuple[str, ...]) -> SignedOnly:
+    """A guard of all but the routes of APIs, whose callers sign nothing, messages from the local cloud, and `pages`."""
+    return SignedOnly(keys, open_paths=(APIS,), own_paths=(NOTIFICATIONS,), own_pages=pages)
+
+
+def environment(endpoint: str, region: str, keys: Keys) -> dict[str, str]:
     """The environment that leads SDKs to an endpoint, and nowhere else."""
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from typing import Final
 
 from treadle.api.endpoint import Backend
 from treadle.api.host import Host
@@ -15,6 +16,8 @@ from treadle.observation.health import Health
 from treadle.observation.metrics import Metrics
 from treadle.observation.stream import Stream
 from treadle.observation.traces import tracing
+
+PATHS: Final = ("/health", "/metrics", "/events")
 
 
 @asynccontextmanager
@@ -25,7 +28,7 @@ async def observing(host: Host) -> AsyncGenerator[Mapping[str, Backend]]:
     watching = [host.commits.subscribe(each) for each in (metrics.committed, stream.committed)]
     try:
         async with tracing(host):
-            yield {"/health": Health(host.store), "/metrics": metrics.page, "/events": stream.page}
+            yield dict(zip(PATHS, (Health(host.store), metrics.page, stream.page), strict=True))
     finally:
         for unsubscribe in watching:
             unsubscribe()

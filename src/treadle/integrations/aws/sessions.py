@@ -39,6 +39,10 @@ class Keys:
     token: str | None = field(default=None, repr=False)
 
 
+LOCAL: Final = Keys("local", "local")
+"""For an endpoint on this machine that takes any signature."""
+
+
 class RoleRefused(Exception):
     """A task's role could not be taken; the argument is its ARN."""
 
@@ -70,7 +74,8 @@ class AwsSessions:
 
     `endpoint_url` is for every service, except those that have one in `special`, by botocore's name of the service.
     `region` overrides that of the execution.
-    At most `calls` calls are under way at once. `patience` is how many seconds an answer may take.
+    At most `calls` calls are under way at once. `patience` is how many seconds an answer may take. `taken` is told the
+    key and secret that come with a role, before anything is signed with them.
     """
 
     def __init__(
@@ -82,9 +87,11 @@ class AwsSessions:
         region: str | None = None,
         calls: int = 64,
         patience: float = _READ_SECONDS,
+        taken: Callable[[str, str], None] | None = None,
     ) -> None:
         self._endpoint_url, self._special = endpoint_url, special or {}
-        self._keys, self._region = keys, region
+        self._region = region
+        self.keys, self._taken = keys, taken
         self._calls, self._patience = calls, patience
         self._threads = Threads(calls, "treadle-aws")
         self._lock = threading.RLock()
@@ -196,8 +203,8 @@ class AwsSessions:
             session = Session()
             if place.role is not None:
                 self._take(session, place, place.role)
-            elif self._keys is not None:
-                session.set_credentials(self._keys.access_key, self._keys.secret_key, self._keys.token)
+            elif self.keys is not None:
+                session.set_credentials(self.keys.access_key, self.keys.secret_key, self.keys.token)
             elif self._elsewhere() and session.get_credentials() is None:
                 # What stands in for AWS on this machine takes any signature, but botocore wants to make one.
                 session.set_credentials("none", "none")
@@ -216,6 +223,8 @@ class AwsSessions:
                 given = sts.assume_role(RoleArn=role, RoleSessionName=_ROLE_SESSION)["Credentials"]
             except Exception as raised:
                 raise RoleRefused(role) from raised
+            if self._taken is not None:
+                self._taken(given["AccessKeyId"], given["SecretAccessKey"])
             return {
                 "access_key": given["AccessKeyId"],
                 "secret_key": given["SecretAccessKey"],

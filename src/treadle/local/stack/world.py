@@ -1,6 +1,6 @@
 """What a provider may use: clients of the endpoint, the functions, the schedules and the routes of this machine.
 
-Owns the clients: they speak to our endpoint alone, with credentials that mean nothing.
+Owns the clients: they speak to our endpoint alone, with the key that it takes from us.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from treadle.functions.spec import FunctionSpec
+from treadle.integrations.aws.sessions import LOCAL, Keys
 from treadle.language.scope import Json
 from treadle.local.template.resolve import Surrounding
 
@@ -48,6 +49,7 @@ class World:
     functions: FunctionTable
     register: Register
     folder: Path
+    keys: Keys = LOCAL
     clients: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def client(self, service: str) -> Any:
@@ -57,7 +59,9 @@ class World:
             from botocore.config import Config
 
             session: Any = Session(
-                region_name=self.surrounding.region, aws_access_key_id="local", aws_secret_access_key="local"
+                region_name=self.surrounding.region,
+                aws_access_key_id=self.keys.access_key,
+                aws_secret_access_key=self.keys.secret_key,
             )
             config = Config(
                 retries={"total_max_attempts": 3}, s3={"addressing_style": "path"}, inject_host_prefix=False
