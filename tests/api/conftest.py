@@ -12,7 +12,7 @@ from api_serving import PASS, ROLE, Served
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    served = Served(tmp_path_factory.mktemp("up"))
+    served = Served(tmp_path_factory.mktemp("up"), "--no-cloud")
     yield served
     assert served.stop() == 0
 

@@ -47,6 +47,7 @@ PORT: Final = 8083
     help="Where other services of AWS are, such as CloudWatch Logs. [default: AWS_ENDPOINT_URL, else a local cloud "
     "that starts when it is first needed]",
 )
+@click.option("--no-cloud", is_flag=True, help="Serve Step Functions and Lambda alone, without a local cloud.")
 @click.option(
     "--parameter",
     "parameters",
@@ -79,6 +80,7 @@ def up(
     url: str | None,
     functions: str | None,
     aws_endpoint_url: str | None,
+    no_cloud: bool,
     parameters: tuple[str, ...],
     stack: str | None,
     quotas: tuple[str, ...],
@@ -102,15 +104,17 @@ def up(
     _only_for_this_machine(host, auth)
     if template is None and (parameters or stack or watch):
         raise Problem("--parameter, --stack and --watch are for a template: name one.")
-    if template is not None and (functions is not None or aws_endpoint_url is not None):
-        raise Problem("--functions and --aws-endpoint-url are for `treadle up` without a template, which has both.")
+    if template is not None and (functions is not None or aws_endpoint_url is not None or no_cloud):
+        raise Problem("--functions, --aws-endpoint-url and --no-cloud are for `treadle up` without a template.")
     given = Quotas.given(quotas)
     keys = None if auth is None else read_keys(Path(auth))
     begin_logging(log_format)
     listener = listening(host, port)
     store = open_store(url or data)
     if template is None:
-        serving = _serve(store, listener, functions, aws_endpoint_url, Path(data), given, keys, as_json=as_json)
+        serving = _serve(
+            store, listener, functions, aws_endpoint_url, Path(data), given, keys, cloud=not no_cloud, as_json=as_json
+        )
     else:
         from treadle.cli.up_template import Wanted, serve_template
 
@@ -149,6 +153,7 @@ async def _serve(
     quotas: Quotas,
     keys: dict[str, str] | None,
     *,
+    cloud: bool,
     as_json: bool,
 ) -> None:
     from contextlib import AsyncExitStack
@@ -180,10 +185,10 @@ async def _serve(
         variables |= {"AWS_ACCESS_KEY_ID": guard.key, "AWS_SECRET_ACCESS_KEY": guard.secret}
     processes = ProcessFunctions(found, surroundings=Surroundings(environment=variables))
     registry = Registry(store, data / "functions", processes)
-    elsewhere = aws_endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or own
+    elsewhere = aws_endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or (own if cloud else None)
     async with AsyncExitStack() as stack:
         rest = aws = None
-        if elsewhere.rstrip("/") == own:
+        if elsewhere is not None and elsewhere.rstrip("/") == own:
             # Begins with the first request for a service that is not ours.
             child = Child(data / "cloud")
             rest = Proxy(child)
