@@ -24,6 +24,7 @@ from treadle.machine.commands import RunTask
 from treadle.machine.journal import Entry
 from treadle.runtime.ports import Commit, Store, Summary, WaitRow
 from treadle.stores import open_store
+from treadle.testing.store_samples import write
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:orders"
 ORDER = {
@@ -82,7 +83,7 @@ def work(microseconds: float) -> None:
 async def committer(store: Store, arn: str, batch: Sequence[Entry], until: float, busy: float) -> int:
     count = 0
     while time.perf_counter() < until:
-        await store.commit(step(arn, count, batch))
+        await write(store, step(arn, count, batch))
         work(busy)
         count += 1
     return count

@@ -16,7 +16,7 @@ import sys
 from treadle.errors import NotFound
 from treadle.runtime.ports import Store
 from treadle.stores import open_store
-from treadle.testing.store_samples import arn_of, commit_of, wait_of
+from treadle.testing.store_samples import arn_of, commit_of, wait_of, write
 
 PER_COMMIT = 2
 
@@ -29,7 +29,7 @@ async def commit_to(store: Store, execution: str, commits: int) -> None:
     for _ in range(commits):
         opened = [wait_of(execution, length // PER_COMMIT + 1, "call", float(length))]
         closed = [length // PER_COMMIT]
-        await store.commit(commit_of(execution, length, PER_COMMIT, opened, closed, value=execution * 100))
+        await write(store, commit_of(execution, length, PER_COMMIT, opened, closed, value=execution * 100))
         length += PER_COMMIT
         os.write(sys.stdout.fileno(), f"{execution} {length}\n".encode())
 

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from treadle.runtime.ports import Commit, Store, WaitRow
 from treadle.stores import MemoryStore, SqliteStore
 from treadle.testing.store_contract import RULES, Rule, name
-from treadle.testing.store_samples import arn_of, commit_of, error_of, everything, wait_of
+from treadle.testing.store_samples import arn_of, commit_of, error_of, everything, wait_of, write
 
 DEEP = os.environ.get("TREADLE_DEEP") == "1"
 
@@ -91,7 +91,7 @@ class SameAsMemory(RuleBasedStateMachine):
     @rule(commits=st.lists(commits(), min_size=1, max_size=8))
     def commit_together(self, commits: list[Commit]) -> None:
         async def do(store: Store) -> object:
-            return await asyncio.gather(*(error_of(store.commit(commit)) for commit in commits))
+            return await asyncio.gather(*(error_of(write(store, commit)) for commit in commits))
 
         self.both(do)
 

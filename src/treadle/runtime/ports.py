@@ -3,7 +3,7 @@
 Each is small, owned here, and implemented elsewhere; every store passes one contract suite
 (`treadle.testing.store_contract`).
 
-The rule that makes executions durable stands in `Store.commit`: entries, waits and the summary of an execution are
+The rule that makes executions durable stands in `Store.commit_all`: entries, waits and the summary of an execution are
 written together or not at all, and nothing leaves the process before they are.
 """
 
@@ -176,12 +176,11 @@ class Store(Protocol):
         """Finish what was begun and let go."""
         ...
 
-    async def commit(self, commit: Commit) -> None:
-        """Write one step. Durable when it returns."""
-        ...
-
     async def commit_all(self, commits: Sequence[Commit]) -> Sequence[Exception | None]:
-        """Write steps, each for itself: gives for each None once it is durable, or what `commit` would have raised."""
+        """Write steps, each for itself: gives for each None once it is durable, or the StoreError that it met.
+
+        Raises StoreError when none of them could even be tried.
+        """
         ...
 
     async def journal(self, arn: str) -> list[Entry]:

@@ -44,13 +44,16 @@ class MemoryStore:
     async def close(self) -> None:
         """Nothing to do: opened again, this store has what it had."""
 
-    async def commit(self, commit: Commit) -> None:
-        """Write one step."""
+    async def commit_all(self, commits: Sequence[Commit]) -> Sequence[Exception | None]:
+        """Write steps, each for itself."""
+        return [self._commit(commit) for commit in commits]
+
+    def _commit(self, commit: Commit) -> Conflict | None:
         arn = commit.summary.arn
         execution = self._executions.get(arn)
         # 0 is expected of an execution that does not exist, never of one that does.
         if (commit.expected == 0) != (execution is None) or (execution and len(execution.journal) != commit.expected):
-            raise Conflict(f"{arn} is not at entry {commit.expected}")
+            return Conflict(f"{arn} is not at entry {commit.expected}")
         if execution is None:
             execution = self._executions[arn] = _Execution(next(self._numbers), commit.summary)
             if (member := commit.summary.member) is not None and member.child is not None:
@@ -63,21 +66,11 @@ class MemoryStore:
             execution.waits.pop(wait, None)
         for row in commit.opened:
             execution.waits[row.wait] = row
+        return None
 
     def forget(self, arn: str) -> None:
         """Keep an execution no longer."""
         self._executions.pop(arn, None)
-
-    async def commit_all(self, commits: Sequence[Commit]) -> Sequence[Exception | None]:
-        """Write steps, each for itself."""
-        return [await self._outcome(commit) for commit in commits]
-
-    async def _outcome(self, commit: Commit) -> Exception | None:
-        try:
-            await self.commit(commit)
-        except Conflict as error:
-            return error
-        return None
 
     async def journal(self, arn: str) -> list[Entry]:
         """All entries of an execution."""

@@ -69,12 +69,6 @@ class SqliteStore:
         if files is not None:
             await asyncio.to_thread(_close, files)
 
-    async def commit(self, commit: Commit) -> None:
-        """Write one step. Cancelled, it may be written all the same."""
-        (error,) = await self.commit_all([commit])
-        if error is not None:
-            raise error
-
     async def commit_all(self, commits: Sequence[Commit]) -> Sequence[Exception | None]:
         """Write steps, each for itself. Cancelled, they may be written all the same."""
         files = self._opened()

@@ -39,6 +39,7 @@ from treadle.testing.store_samples import (
     summary_of,
     task,
     wait_of,
+    write,
 )
 
 Rule: TypeAlias = Callable[[Make], Awaitable[None]]
@@ -63,9 +64,9 @@ def _rule(rule: Rule) -> Rule:
 @_rule
 async def what_is_committed_is_read_back(make: Make) -> None:
     async with opened(make) as store:
-        await store.commit(commit_of("a", 0, 3))
-        await store.commit(commit_of("b", 0, 1))
-        await store.commit(commit_of("a", 3, 2, status="FAILED"))
+        await write(store, commit_of("a", 0, 3))
+        await write(store, commit_of("b", 0, 1))
+        await write(store, commit_of("a", 3, 2, status="FAILED"))
         assert await store.journal(arn_of("a")) == entries_of(0, 5)
         assert await store.summary(arn_of("a")) == summary_of("a", 5, "FAILED")
         assert await store.journal(arn_of("b")) == entries_of(0, 1)
@@ -94,7 +95,7 @@ async def every_member_of_a_summary_is_kept(make: Make) -> None:
         ),
     )
     async with opened(make) as store:
-        await store.commit(Commit(0, entries_of(0, 1), summary))
+        await write(store, Commit(0, entries_of(0, 1), summary))
         assert await store.summary(summary.arn) == summary
 
 
@@ -116,11 +117,11 @@ async def what_nobody_committed_is_not_found(make: Make) -> None:
 @_rule
 async def a_commit_that_conflicts_changes_nothing(make: Make) -> None:
     async with opened(make) as store:
-        await store.commit(commit_of("a", 0, 2, [wait_of("a", 1)]))
+        await write(store, commit_of("a", 0, 2, [wait_of("a", 1)]))
         before = await everything(store)
         for execution, expected in (("a", 0), ("a", 1), ("a", 3), ("unknown", 1)):
             commit = commit_of(execution, expected, 1, [wait_of(execution, 2)], [1], status="FAILED")
-            assert await error_of(store.commit(commit)) is Conflict
+            assert await error_of(write(store, commit)) is Conflict
         assert await everything(store) == before
         assert await store.due(1e12) == []
 
@@ -130,7 +131,7 @@ async def of_writers_who_build_on_the_same_journal_exactly_one_wins(make: Make) 
     async with opened(make) as store:
         for expected in (0, 1):
             rivals = [commit_of("a", expected, 1, [wait_of("a", 10 * expected + rival)]) for rival in range(10)]
-            outcomes = await asyncio.gather(*(error_of(store.commit(commit)) for commit in rivals))
+            outcomes = await asyncio.gather(*(error_of(write(store, commit)) for commit in rivals))
             assert sorted(outcomes, key=str) == [Conflict] * 9 + [None]
             assert numbers(await store.waits(arn_of("a")))[expected:] == [10 * expected + outcomes.index(None)]
         assert (await store.summary(arn_of("a"))).length == 2
@@ -139,9 +140,9 @@ async def of_writers_who_build_on_the_same_journal_exactly_one_wins(make: Make) 
 @_rule
 async def a_conflict_takes_no_other_commit_with_it(make: Make) -> None:
     async with opened(make) as store:
-        await store.commit(commit_of("taken", 0))
+        await write(store, commit_of("taken", 0))
         commits = [commit_of("taken" if number % 3 else str(number), 0) for number in range(60)]
-        outcomes = await asyncio.gather(*(error_of(store.commit(commit)) for commit in commits))
+        outcomes = await asyncio.gather(*(error_of(write(store, commit)) for commit in commits))
         assert outcomes == [Conflict if number % 3 else None for number in range(60)]
         assert len(await everything(store)) == 21
 
@@ -149,8 +150,8 @@ async def a_conflict_takes_no_other_commit_with_it(make: Make) -> None:
 @_rule
 async def a_commit_without_entries_changes_waits_and_summary(make: Make) -> None:
     async with opened(make) as store:
-        await store.commit(commit_of("a", 0, 2, [wait_of("a", 1)]))
-        await store.commit(commit_of("a", 2, 0, [wait_of("a", 2)], [1], status="ABORTED"))
+        await write(store, commit_of("a", 0, 2, [wait_of("a", 1)]))
+        await write(store, commit_of("a", 2, 0, [wait_of("a", 2)], [1], status="ABORTED"))
         assert await everything(store) == {
             arn_of("a"): (summary_of("a", 2, "ABORTED"), entries_of(0, 2), [wait_of("a", 2)])
         }
@@ -159,15 +160,15 @@ async def a_commit_without_entries_changes_waits_and_summary(make: Make) -> None
 @_rule
 async def a_journal_that_begins_anew_forgets_what_was_before(make: Make) -> None:
     async with opened(make) as store:
-        await store.commit(commit_of("a", 0, 3))
-        await store.commit(commit_of("a", 3, 2, status="FAILED"))
+        await write(store, commit_of("a", 0, 3))
+        await write(store, commit_of("a", 3, 2, status="FAILED"))
         summary = summary_of("a", 2)
-        assert await error_of(store.commit(Commit(4, entries_of(7, 2), summary, anew=True))) is Conflict
+        assert await error_of(write(store, Commit(4, entries_of(7, 2), summary, anew=True))) is Conflict
         assert await store.journal(arn_of("a")) == entries_of(0, 5)
-        await store.commit(Commit(5, entries_of(7, 2), summary, anew=True))
+        await write(store, Commit(5, entries_of(7, 2), summary, anew=True))
         assert await store.journal(arn_of("a")) == entries_of(7, 2)
         assert await store.summary(arn_of("a")) == summary
-        await store.commit(commit_of("a", 2, 1))
+        await write(store, commit_of("a", 2, 1))
         assert [piece async for piece in store.pieces(arn_of("a"))][-1][-1] == entries_of(2, 1)[0]
 
 
@@ -175,7 +176,7 @@ async def a_journal_that_begins_anew_forgets_what_was_before(make: Make) -> None
 async def a_journal_is_read_in_pieces(make: Make) -> None:
     async with opened(make) as store:
         for expected in range(0, 50, 5):
-            await store.commit(commit_of("a", expected, 5))
+            await write(store, commit_of("a", expected, 5))
         pieces = [piece async for piece in store.pieces(arn_of("a"))]
         assert [entry for piece in pieces for entry in piece] == entries_of(0, 50)
         assert await error_of(anext(store.pieces(arn_of("nobody")))) is NotFound
@@ -184,13 +185,13 @@ async def a_journal_is_read_in_pieces(make: Make) -> None:
 @_rule
 async def a_reader_sees_a_commit_whole_or_not_at_all(make: Make) -> None:
     async with opened(make) as store:
-        await store.commit(commit_of("a", 0, 3))
+        await write(store, commit_of("a", 0, 3))
 
-        async def write() -> None:
+        async def fill() -> None:
             for expected in range(3, 90, 3):
-                await store.commit(commit_of("a", expected, 3))
+                await write(store, commit_of("a", expected, 3))
 
-        writing = asyncio.create_task(write())
+        writing = asyncio.create_task(fill())
         while not writing.done():
             assert len(await store.journal(arn_of("a"))) % 3 == 0
             await asyncio.sleep(0)
@@ -204,7 +205,7 @@ async def hundreds_of_concurrent_commits_are_all_kept(make: Make) -> None:
 
     async def run(store: Store, execution: str) -> None:
         for step in range(10):
-            await store.commit(commit_of(execution, 2 * step, 2, [wait_of(execution, step + 1)], [step]))
+            await write(store, commit_of(execution, 2 * step, 2, [wait_of(execution, step + 1)], [step]))
 
     async with opened(make) as store:
         await asyncio.gather(*(run(store, execution) for execution in executions))
@@ -217,12 +218,12 @@ async def hundreds_of_concurrent_commits_are_all_kept(make: Make) -> None:
 @_rule
 async def a_commit_whose_caller_was_cancelled_is_written_whole_or_not_at_all(make: Make) -> None:
     async with opened(make) as store:
-        commits = [asyncio.create_task(store.commit(commit_of(str(i), 0, 2, [wait_of(str(i), 1)]))) for i in range(50)]
+        commits = [asyncio.create_task(write(store, commit_of(str(i), 0, 2, [wait_of(str(i), 1)]))) for i in range(50)]
         await asyncio.sleep(0)
         for commit in commits[::2]:
             commit.cancel()
         await asyncio.gather(*commits, return_exceptions=True)
-        await store.commit(commit_of("last", 0))
+        await write(store, commit_of("last", 0))
         kept = await everything(store)
         assert all(arn_of(str(i)) in kept for i in range(1, 50, 2))
         del kept[arn_of("last")]
@@ -249,7 +250,7 @@ async def a_value_comes_back_exactly_as_it_was(make: Make) -> None:
     async with opened(make) as store:
         for number, value in enumerate(_VALUES):
             row = WaitRow(arn=arn_of(str(number)), wait=1, kind="call", command=task(1, arguments=value))
-            await store.commit(commit_of(str(number), 0, 2, [row], value=value))
+            await write(store, commit_of(str(number), 0, 2, [row], value=value))
     async with opened(make) as store:
         for number, value in enumerate(_VALUES):
             # Unlike equality, the representation tells 1 from 1.0 from true, and one order of members from another.
@@ -261,7 +262,7 @@ async def a_value_comes_back_exactly_as_it_was(make: Make) -> None:
 @_rule
 async def an_integer_may_have_any_number_of_digits(make: Make) -> None:
     async with opened(make) as store:
-        await store.commit(commit_of("a", 0, 1, value=[10**5000, -(10**5000)]))
+        await write(store, commit_of("a", 0, 1, value=[10**5000, -(10**5000)]))
         assert await store.journal(arn_of("a")) == entries_of(0, 1, [10**5000, -(10**5000)])
 
 
@@ -274,7 +275,7 @@ async def a_value_may_be_nested_to_any_depth(make: Make) -> None:
             value: Json = 1
             for level in range(depth):
                 value = {"deeper": value} if level % 2 else [value]
-            await store.commit(commit_of(str(depth), 0, 1, value=value))
+            await write(store, commit_of(str(depth), 0, 1, value=value))
             [entry] = await store.journal(arn_of(str(depth)))
             assert json_text(entry.details["input"]) == json_text(entry.note["seen"]) == json_text(value)
 
@@ -282,8 +283,8 @@ async def a_value_may_be_nested_to_any_depth(make: Make) -> None:
 @_rule
 async def a_commit_may_have_as_many_entries_as_an_execution(make: Make) -> None:
     async with opened(make) as store:
-        await store.commit(commit_of("a", 0, 25_000))
-        await store.commit(commit_of("a", 25_000, 1))
+        await write(store, commit_of("a", 0, 25_000))
+        await write(store, commit_of("a", 25_000, 1))
         assert await store.journal(arn_of("a")) == entries_of(0, 25_001)
 
 
@@ -301,7 +302,7 @@ async def every_kind_of_wait_comes_back_as_it_was(make: Make) -> None:
         wait_of("a", 6, "map_run"),
     ]
     async with opened(make) as store:
-        await store.commit(commit_of("a", 0, 1, rows[::-1]))
+        await write(store, commit_of("a", 0, 1, rows[::-1]))
         assert await store.waits(arn_of("a")) == rows
         assert [await store.wait(arn_of("a"), row.wait) for row in rows] == rows
 
@@ -309,10 +310,10 @@ async def every_kind_of_wait_comes_back_as_it_was(make: Make) -> None:
 @_rule
 async def closing_a_wait_twice_or_one_that_was_never_open_changes_nothing(make: Make) -> None:
     async with opened(make) as store:
-        await store.commit(commit_of("a", 0, 1, [wait_of("a", 1), wait_of("a", 2), wait_of("a", 3)]))
-        await store.commit(commit_of("b", 0, 1, [wait_of("b", 2)]))
-        await store.commit(commit_of("a", 1, 1, closed=[2, 2, 17]))
-        await store.commit(commit_of("a", 2, 1, closed=[2]))
+        await write(store, commit_of("a", 0, 1, [wait_of("a", 1), wait_of("a", 2), wait_of("a", 3)]))
+        await write(store, commit_of("b", 0, 1, [wait_of("b", 2)]))
+        await write(store, commit_of("a", 1, 1, closed=[2, 2, 17]))
+        await write(store, commit_of("a", 2, 1, closed=[2]))
         assert numbers(await store.waits(arn_of("a"))) == [1, 3]
         assert await store.wait(arn_of("a"), 2) is None
         assert not await store.heartbeat(arn_of("a"), 2, 1.0)
@@ -322,12 +323,12 @@ async def closing_a_wait_twice_or_one_that_was_never_open_changes_nothing(make: 
 @_rule
 async def a_wait_that_is_opened_again_replaces_what_was_known_of_it(make: Make) -> None:
     async with opened(make) as store:
-        await store.commit(commit_of("a", 0, 1, [wait_of("a", 1, "activity", 50.0, topic=TOPIC)]))
+        await write(store, commit_of("a", 0, 1, [wait_of("a", 1, "activity", 50.0, topic=TOPIC)]))
         taken = wait_of("a", 1, "activity", None, 8.0, phase="started", topic=TOPIC, created_at=3.0)
-        await store.commit(commit_of("a", 1, 1, [taken]))
+        await write(store, commit_of("a", 1, 1, [taken]))
         assert await store.waits(arn_of("a")) == await store.due(100.0) == [taken]
         callback = wait_of("a", 1, "callback")
-        await store.commit(commit_of("a", 2, 1, [callback], [1]))
+        await write(store, commit_of("a", 2, 1, [callback], [1]))
         assert await store.waits(arn_of("a")) == await store.open_callbacks() == [callback]
         assert await store.due(100.0) == []
 
@@ -336,7 +337,7 @@ async def a_wait_that_is_opened_again_replaces_what_was_known_of_it(make: Make) 
 async def a_heartbeat_moves_one_moment_and_nothing_else(make: Make) -> None:
     async with opened(make) as store:
         row = wait_of("a", 1, "callback", 50.0, 10.0)
-        await store.commit(commit_of("a", 0, 2, [row, wait_of("a", 2, "callback", 50.0, 10.0)]))
+        await write(store, commit_of("a", 0, 2, [row, wait_of("a", 2, "callback", 50.0, 10.0)]))
         assert await store.heartbeat(arn_of("a"), 1, 20.0)
         moved = msgspec.structs.replace(row, heartbeat_due=20.0)
         assert await store.wait(arn_of("a"), 1) == moved
@@ -359,13 +360,13 @@ async def due_waits_come_by_their_next_moment(make: Make) -> None:
         wait_of("a", 7, "timer", -1.0),
     ]
     async with opened(make) as store:
-        await store.commit(commit_of("a", 0, 1, rows))
+        await write(store, commit_of("a", 0, 1, rows))
         assert numbers(await store.due(7.0)) == [7, 2, 3, 1, 4]
         assert numbers(await store.due(5.0)) == [7, 2, 3, 1]
         assert numbers(await store.due(7.0, 2)) == [7, 2]
         assert numbers(await store.due(float("inf"))) == [7, 2, 3, 1, 4, 6]
         assert await store.due(-2.0) == []
-        await store.commit(commit_of("a", 1, 1, closed=[2, 3]))
+        await write(store, commit_of("a", 1, 1, closed=[2, 3]))
         assert numbers(await store.due(7.0)) == [7, 1, 4]
 
 
@@ -374,7 +375,7 @@ async def due_waits_are_paged_through_without_missing_or_repeating_one(make: Mak
     async with opened(make) as store:
         for execution in "cab":
             rows = [wait_of(execution, wait, "timer", float(wait % 3)) for wait in range(1, 10)]
-            await store.commit(commit_of(execution, 0, 1, rows))
+            await write(store, commit_of(execution, 0, 1, rows))
         whole = await store.due(1.0)
         assert len(whole) == 18
         assert [row.moment for row in whole] == [0.0] * 9 + [1.0] * 9
@@ -410,8 +411,8 @@ async def calls_and_callbacks_are_listed_and_paged_through(make: Make) -> None:
     async with opened(make) as store:
         for execution in "cab":
             rows = [wait_of(execution, wait, kind) for wait, kind in enumerate(_KINDS * 2, 1)]
-            await store.commit(commit_of(execution, 0, 1, rows))
-        await store.commit(commit_of("a", 1, 1, closed=[1, 3]))
+            await write(store, commit_of(execution, 0, 1, rows))
+        await write(store, commit_of("a", 1, 1, closed=[1, 3]))
         calls, callbacks = await store.open_calls(), await store.open_callbacks()
         assert _names(calls) == sorted(_each("a", 2, 6, 7, 8, 12) + _each("bc", 1, 2, 6, 7, 8, 12))
         assert _names(callbacks) == sorted(_each("a", 9) + _each("bc", 3, 9))
@@ -431,8 +432,8 @@ def _each(executions: str, *waits: int) -> list[tuple[str, int]]:
 @_rule
 async def a_listing_goes_on_after_a_wait_that_was_closed_meanwhile(make: Make) -> None:
     async with opened(make) as store:
-        await store.commit(commit_of("a", 0, 1, [wait_of("a", wait, "call", float(wait)) for wait in range(1, 5)]))
-        await store.commit(commit_of("a", 1, 1, closed=[2]))
+        await write(store, commit_of("a", 0, 1, [wait_of("a", wait, "call", float(wait)) for wait in range(1, 5)]))
+        await write(store, commit_of("a", 1, 1, closed=[2]))
         assert numbers(await store.open_calls((arn_of("a"), 2))) == [3, 4]
         assert numbers(await store.due(9.0, 10, (2.0, arn_of("a"), 2))) == [3, 4]
 
@@ -444,10 +445,10 @@ async def activities_are_listed_by_topic_until_somebody_takes_them(make: Make) -
 
     async with opened(make) as store:
         rows = [activity(1, 5.0), activity(2, 3.0), activity(3, 4.0, TOPIC + "-other"), activity(4, 5.0)]
-        await store.commit(commit_of("a", 0, 1, [*rows, activity(5, 1.0)]))
+        await write(store, commit_of("a", 0, 1, [*rows, activity(5, 1.0)]))
         assert numbers(await store.open_activities(TOPIC, 10)) == [5, 2, 1, 4]
         assert numbers(await store.open_activities(TOPIC, 2)) == [5, 2]
-        await store.commit(commit_of("a", 1, 1, [activity(2, 3.0, phase="started")], [1]))
+        await write(store, commit_of("a", 1, 1, [activity(2, 3.0, phase="started")], [1]))
         assert numbers(await store.open_activities(TOPIC, 10)) == [5, 4]
         assert numbers(await store.open_activities(TOPIC + "-other", 10)) == [3]
         assert await store.open_activities("unknown", 10) == []
@@ -467,9 +468,9 @@ async def executions_are_listed_newest_first_by_machine_and_status(make: Make) -
             ("d", 3.0, MACHINE),
             ("e", 2.0, MACHINE),
         ):
-            await store.commit(commit_of(execution, 0, started_at=started_at, machine=machine))
-        await store.commit(commit_of("a", 1, started_at=3.0, status="SUCCEEDED"))
-        await store.commit(commit_of("b", 1, started_at=1.0, status="SUCCEEDED"))
+            await write(store, commit_of(execution, 0, started_at=started_at, machine=machine))
+        await write(store, commit_of("a", 1, started_at=3.0, status="SUCCEEDED"))
+        await write(store, commit_of("b", 1, started_at=1.0, status="SUCCEEDED"))
 
         async def listed(machine: str | None = None, status: Status | None = None) -> str:
             whole = "".join(each.name for each in (await store.executions(machine, status)).executions)
@@ -491,7 +492,7 @@ async def executions_are_listed_newest_first_by_machine_and_status(make: Make) -
         assert await listed(MACHINE, "RUNNING") == "de"
         assert await listed(MACHINE, "SUCCEEDED") == "ab"
         assert await listed(MACHINE, "FAILED") == await listed("unknown") == ""
-        await store.commit(commit_of("b", 2, started_at=1.0, status="RUNNING"))
+        await write(store, commit_of("b", 2, started_at=1.0, status="RUNNING"))
         assert await listed(MACHINE, "RUNNING") == "deb"
 
 
@@ -499,9 +500,9 @@ async def executions_are_listed_newest_first_by_machine_and_status(make: Make) -
 async def paging_is_not_disturbed_by_executions_that_start_meanwhile(make: Make) -> None:
     async with opened(make) as store:
         for number in range(6):
-            await store.commit(commit_of(str(number), 0, started_at=float(number)))
+            await write(store, commit_of(str(number), 0, started_at=float(number)))
         first = await store.executions(limit=2)
-        await store.commit(commit_of("new", 0, started_at=9.0))
+        await write(store, commit_of("new", 0, started_at=9.0))
         second = await store.executions(limit=2, after=first.next)
         assert [each.name for each in (*first.executions, *second.executions)] == ["5", "4", "3", "2"]
 
@@ -509,12 +510,12 @@ async def paging_is_not_disturbed_by_executions_that_start_meanwhile(make: Make)
 @_rule
 async def the_children_of_a_map_run_are_listed_with_it_and_nowhere_else(make: Make) -> None:
     async with opened(make) as store:
-        await store.commit(commit_of("parent", 0))
+        await write(store, commit_of("parent", 0))
         run = msgspec.structs.replace(summary_of("r", 1), arn=run_arn("r"), member=Member(run_arn("r"), "Each"))
-        await store.commit(Commit(0, entries_of(0, 1), run))
+        await write(store, Commit(0, entries_of(0, 1), run))
         for number in (2, 0, 1, 3):
-            await store.commit(child_of("r", number, "FAILED" if number == 1 else "SUCCEEDED"))
-        await store.commit(child_of("other", 0))
+            await write(store, child_of("r", number, "FAILED" if number == 1 else "SUCCEEDED"))
+        await write(store, child_of("other", 0))
         assert [each.name for each in (await store.executions()).executions] == ["parent"]
         assert [each.name for each in (await store.executions(MACHINE)).executions] == ["parent"]
         assert len([each async for each in store.every()]) == 7
@@ -541,10 +542,10 @@ async def the_children_of_a_map_run_are_listed_with_it_and_nowhere_else(make: Ma
 async def the_results_of_a_map_run_come_in_the_order_of_its_children(make: Make) -> None:
     async with opened(make) as store:
         for number in (2, 0, 1):
-            await store.commit(child_of("r", number))
-        await store.commit(child_of("other", 0))
+            await write(store, child_of("r", number))
+        await write(store, child_of("other", 0))
         done = msgspec.structs.replace(child_of("r", 1).summary, status="SUCCEEDED", length=5)
-        await store.commit(Commit(2, entries_of(2, 3, "end"), done))
+        await write(store, Commit(2, entries_of(2, 3, "end"), done))
 
         def ends(number: int) -> Ends:
             commit = child_of("r", number)
@@ -560,7 +561,7 @@ async def the_results_of_a_map_run_come_in_the_order_of_its_children(make: Make)
 @_rule
 async def every_execution_is_given_once(make: Make) -> None:
     async with opened(make) as store:
-        await asyncio.gather(*(store.commit(commit_of(str(number), 0)) for number in range(2001)))
+        await asyncio.gather(*(write(store, commit_of(str(number), 0)) for number in range(2001)))
         names = [summary.name async for summary in store.every()]
         assert sorted(names, key=int) == [str(number) for number in range(2001)]
 
@@ -647,9 +648,9 @@ async def a_setting_keeps_the_value_of_the_first_time(make: Make) -> None:
 @_rule
 async def a_store_that_is_opened_again_has_everything(make: Make) -> None:
     async with opened(make) as store:
-        await store.commit(commit_of("a", 0, 3, [wait_of("a", 1, "timer", 5.0), wait_of("a", 2, "call", 4.0)]))
-        await store.commit(commit_of("b", 0, 3, [wait_of("b", 1, "activity", topic=TOPIC)]))
-        await store.commit(commit_of("a", 3, 1, [wait_of("a", 3, "callback", 3.0)], [1], status="SUCCEEDED"))
+        await write(store, commit_of("a", 0, 3, [wait_of("a", 1, "timer", 5.0), wait_of("a", 2, "call", 4.0)]))
+        await write(store, commit_of("b", 0, 3, [wait_of("b", 1, "activity", topic=TOPIC)]))
+        await write(store, commit_of("a", 3, 1, [wait_of("a", 3, "callback", 3.0)], [1], status="SUCCEEDED"))
         before = await everything(store), await store.due(9.0), await store.executions(), await store.open_calls()
     for _ in range(2):
         async with opened(make) as store:
@@ -660,7 +661,7 @@ async def a_store_that_is_opened_again_has_everything(make: Make) -> None:
                 await store.open_calls(),
             )
     async with opened(make) as store:
-        assert await error_of(store.commit(commit_of("a", 3))) is Conflict
-        await store.commit(commit_of("a", 4))
-        await store.commit(commit_of("c", 0))
+        assert await error_of(write(store, commit_of("a", 3))) is Conflict
+        await write(store, commit_of("a", 4))
+        await write(store, commit_of("c", 0))
         assert (await store.executions(limit=1)).executions[0].name == "c"

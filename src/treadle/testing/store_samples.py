@@ -133,6 +133,13 @@ async def opened(make: Make) -> AsyncGenerator[Store]:
         await store.close()
 
 
+async def write(store: Store, commit: Commit) -> None:
+    """Write one step alone. Raises the StoreError that the store gives for it."""
+    (error,) = await store.commit_all([commit])
+    if error is not None:
+        raise error
+
+
 async def error_of(awaitable: Awaitable[object]) -> type[StoreError] | None:
     """The kind of StoreError that it raises; None when it raises none."""
     try:

@@ -40,6 +40,7 @@ from treadle.runtime import live
 from treadle.runtime.clock import VirtualClock
 from treadle.runtime.ports import Call, Commit, Store
 from treadle.stores import MemoryStore
+from treadle.testing.store_samples import write
 
 FAILURES: dict[str, tuple[StoreError, bool]] = {
     "full disk": (Unavailable("full"), False),
@@ -356,7 +357,7 @@ def test_a_crash_between_two_pages_leaves_the_rest_to_the_next_engine(number: in
             async def outcome(self, commit: Commit) -> Exception | None:
                 self.commits += 1
                 if self.commits <= number or (written and self.commits == number + 1):
-                    await self.inner.commit(commit)
+                    await write(self.inner, commit)
                 if self.commits > number:
                     dead.set()
                     await asyncio.get_running_loop().create_future()

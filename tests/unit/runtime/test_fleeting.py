@@ -11,15 +11,9 @@ from treadle.errors import Conflict, NotFound, StoreError, Unavailable
 from treadle.runtime.fleeting import Fleeting
 from treadle.runtime.ports import Commit
 from treadle.stores import MemoryStore
-from treadle.testing.store_samples import arn_of, commit_of, entries_of, summary_of
+from treadle.testing.store_samples import arn_of, commit_of, entries_of, summary_of, write
 
 ARN = arn_of("a")
-
-
-async def commit(view: Fleeting, step: Commit) -> None:
-    (error,) = await view.commit_all([step])
-    if error is not None:
-        raise error
 
 
 def test_nothing_is_written_before_the_end_and_then_everything() -> None:
@@ -27,14 +21,14 @@ def test_nothing_is_written_before_the_end_and_then_everything() -> None:
         store = MemoryStore()
         view = Fleeting(store)
         view.add(ARN)
-        await commit(view, commit_of("a", 0, 2))
-        await commit(view, commit_of("a", 2, 1))
+        await write(view.view, commit_of("a", 0, 2))
+        await write(view.view, commit_of("a", 2, 1))
         assert view.holds(ARN)
         assert await view.journal(ARN) == entries_of(0, 3)
         assert await view.summary(ARN) == summary_of("a", 3)
         with pytest.raises(NotFound):
             await store.summary(ARN)
-        await commit(view, commit_of("a", 3, 1, status="SUCCEEDED"))
+        await write(view.view, commit_of("a", 3, 1, status="SUCCEEDED"))
         assert not view.holds(ARN)
         for each in (view, store):
             assert await each.journal(ARN) == entries_of(0, 4)
@@ -47,7 +41,7 @@ def test_others_are_written_as_they_come() -> None:
     async def work() -> None:
         store = MemoryStore()
         view = Fleeting(store)
-        await commit(view, commit_of("a", 0, 2))
+        await write(view.view, commit_of("a", 0, 2))
         assert await store.journal(ARN) == entries_of(0, 2)
         assert (await view.view.executions()).executions == [summary_of("a", 2)]
 
@@ -57,14 +51,14 @@ def test_others_are_written_as_they_come() -> None:
 def test_one_that_starts_anew_replaces_what_was_before() -> None:
     async def work() -> None:
         store = MemoryStore()
-        await store.commit(commit_of("a", 0, 5, status="FAILED"))
+        await write(store, commit_of("a", 0, 5, status="FAILED"))
         view = Fleeting(store)
         view.add(ARN, before=5)
         with pytest.raises(NotFound):
             await view.summary(ARN)
-        await commit(view, commit_of("a", 0, 2))
+        await write(view.view, commit_of("a", 0, 2))
         assert await store.summary(ARN) == summary_of("a", 5, "FAILED")
-        await commit(view, commit_of("a", 2, 1, status="SUCCEEDED"))
+        await write(view.view, commit_of("a", 2, 1, status="SUCCEEDED"))
         assert await store.journal(ARN) == entries_of(0, 3)
 
     run(work())
@@ -74,9 +68,9 @@ def test_a_step_that_builds_on_another_place_is_refused() -> None:
     async def work() -> None:
         view = Fleeting(MemoryStore())
         view.add(ARN)
-        await commit(view, commit_of("a", 0, 2))
+        await write(view.view, commit_of("a", 0, 2))
         with pytest.raises(Conflict):
-            await commit(view, commit_of("a", 1, 1))
+            await write(view.view, commit_of("a", 1, 1))
         assert await view.journal(ARN) == entries_of(0, 2)
 
     run(work())
@@ -91,14 +85,14 @@ def test_after_an_end_of_which_nobody_knows_whether_it_is_written_the_store_is_a
         store: Any = Failing(MemoryStore(), plan)
         view = Fleeting(store)
         view.add(ARN)
-        await commit(view, commit_of("a", 0, 2))
+        await write(view.view, commit_of("a", 0, 2))
         end = commit_of("a", 2, 1, status="SUCCEEDED")
         with pytest.raises(Unavailable):
-            await commit(view, end)
+            await write(view.view, end)
         assert (await view.summary(ARN)).status == ("SUCCEEDED" if written else "RUNNING")
         assert view.holds(ARN) == (not written)
         if not written:
-            await commit(view, end)
+            await write(view.view, end)
         assert await view.journal(ARN) == entries_of(0, 3)
 
     run(work())

@@ -26,6 +26,7 @@ from treadle.testing.store_samples import (
     opened,
     summary_of,
     wait_of,
+    write,
 )
 
 NOBODY = 65534
@@ -53,7 +54,7 @@ def fill(path: Path, *executions: str) -> None:
     async def do(store: SqliteStore) -> None:
         for execution in executions:
             for expected in (0, 2, 4):
-                await store.commit(commit_of(execution, expected, 2, [wait_of(execution, 1, "call")]))
+                await write(store, commit_of(execution, expected, 2, [wait_of(execution, 1, "call")]))
             await store.put_definition("sha256:1", "{}")
 
     with_store(path, do)
@@ -73,7 +74,7 @@ def test_a_second_store_on_the_same_file_is_told_at_once_who_has_it(path: Path) 
     async def open_another(store: SqliteStore) -> str:
         with pytest.raises(Locked) as caught:
             await SqliteStore(path).open()
-        assert await error_of(store.commit(commit_of("a", 0))) is None
+        assert await error_of(write(store, commit_of("a", 0))) is None
         return str(caught.value)
 
     told = with_store(path, open_another)
@@ -97,12 +98,12 @@ def test_a_closed_store_says_so_and_may_be_opened_again(path: Path) -> None:
     async def check() -> None:
         store = SqliteStore(path)
         for _ in range(2):
-            assert await error_of(store.commit(commit_of("a", 0))) is Unavailable
+            assert await error_of(write(store, commit_of("a", 0))) is Unavailable
             assert await error_of(store.executions()) is Unavailable
             await store.close()
         for length in range(3):
             await store.open()
-            assert await error_of(store.commit(commit_of("a", length))) is None
+            assert await error_of(write(store, commit_of("a", length))) is None
             await store.close()
 
     asyncio.run(check())
@@ -112,7 +113,7 @@ def test_closing_finishes_the_commits_that_were_begun(path: Path) -> None:
     async def check() -> None:
         store = SqliteStore(path)
         await store.open()
-        commits = [asyncio.create_task(store.commit(commit_of(str(n), 0))) for n in range(100)]
+        commits = [asyncio.create_task(write(store, commit_of(str(n), 0))) for n in range(100)]
         await asyncio.sleep(0)
         await store.close()
         await asyncio.gather(*commits)
@@ -140,14 +141,14 @@ def test_on_a_full_disk_what_was_acknowledged_stays_and_the_store_goes_on_when_t
         acknowledged, failures = 0, 0
         with file_size_limit(1_000_000):
             for _ in range(100):
-                error = await error_of(store.commit(commit_of("a", acknowledged, value="x" * 20_000)))
+                error = await error_of(write(store, commit_of("a", acknowledged, value="x" * 20_000)))
                 assert error in (None, Unavailable)
                 acknowledged += error is None
                 failures += error is Unavailable
             assert acknowledged > 5
             assert failures > 5
             assert await store.journal(arn_of("a")) == entries_of(0, acknowledged, "x" * 20_000)
-        await store.commit(commit_of("a", acknowledged, value="x" * 20_000))
+        await write(store, commit_of("a", acknowledged, value="x" * 20_000))
         assert (await store.summary(arn_of("a"))).length == acknowledged + 1
 
     with_store(path, check)
@@ -160,7 +161,7 @@ def test_a_commit_that_does_not_fit_on_the_disk_fails_alone(path: Path) -> None:
             large = commit_of("large", 0, value="x" * 3_000_000)
             small = [commit_of(str(n), 0) for n in range(20)]
             commits = [*small[:10], large, *small[10:]]
-            return await asyncio.gather(*(error_of(store.commit(commit)) for commit in commits))
+            return await asyncio.gather(*(error_of(write(store, commit)) for commit in commits))
 
     assert with_store(path, check) == [None] * 10 + [Unavailable] + [None] * 10
     assert len(with_store(path, everything)) == 20
@@ -206,10 +207,10 @@ def test_a_folder_that_cannot_be_made_is_named(path: Path) -> None:
 @pytest.mark.parametrize("ending", ["", "-wal"])
 def test_nothing_is_acknowledged_once_the_files_are_gone(path: Path, ending: str) -> None:
     async def check(store: SqliteStore) -> None:
-        await store.commit(commit_of("a", 0))
+        await write(store, commit_of("a", 0))
         path.with_name(path.name + ending).unlink()
         with pytest.raises(Unavailable, match="moved, deleted or replaced"):
-            await store.commit(commit_of("a", 1))
+            await write(store, commit_of("a", 1))
 
     with_store(path, check)
 
@@ -308,12 +309,12 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 )
                 for wait in range(1, MANY)
             ]
-            await store.commit(commit_of(str(number), 0, 1, rows))
+            await write(store, commit_of(str(number), 0, 1, rows))
         commits: list[Commit] = []
         for n in range(MANY):
             status = "FAILED" if n % 50 else "RUNNING"
             commits.append(commit_of(f"more-{n}", 0, started_at=float(n), machine=f"m{n % 3}", status=status))
-        await asyncio.gather(*map(store.commit, commits))
+        assert not any(await store.commit_all(commits))
 
     with_store(path, do)
     return path
