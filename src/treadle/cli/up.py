@@ -190,7 +190,7 @@ async def _serve(
         rest = aws = None
         if elsewhere is not None and elsewhere.rstrip("/") == own:
             # Begins with the first request for a service that is not ours.
-            child = Child(data / "cloud")
+            child = Child(data / "cloud", own)
             rest = Proxy(child)
             stack.push_async_callback(child.close)
             stack.push_async_callback(rest.close)

@@ -12,13 +12,13 @@ from typing import Final
 
 from treadle.errors import TreadleError
 from treadle.language.scope import Json
+from treadle.local.addresses import NOTIFICATIONS
 from treadle.local.asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, answer, read_body
 from treadle.local.events.targets import Submit
 from treadle.local.shapes import fields
 
 log = logging.getLogger("treadle.local")
 
-PREFIX: Final = "/_treadle/sns"
 _LIMIT: Final = 1024 * 1024
 
 
@@ -35,7 +35,7 @@ class Notifications:
         except (BodyTooLarge, ClientGone, ValueError):
             await answer(send, 400, [])
             return
-        function = scope["path"].removeprefix(f"{PREFIX}/")
+        function = scope["path"].removeprefix(f"{NOTIFICATIONS}/")
         if message.get("Type") == "Notification":
             try:
                 await self._submit(function, _event(function, message))

@@ -29,6 +29,7 @@ from treadle.functions.registry import Registry
 from treadle.integrations.aws.sessions import LOCAL, Keys
 from treadle.lambda_api import Lambda, LambdaApp
 from treadle.lambda_api.objects import fetching
+from treadle.local.addresses import NOTIFICATIONS
 from treadle.local.asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, answer, read_body
 from treadle.local.cloud.child import Child
 from treadle.local.cloud.proxy import Proxy
@@ -37,7 +38,6 @@ from treadle.local.events.schedules import Schedules
 from treadle.local.events.sources import Sources
 from treadle.local.events.targets import Targets
 from treadle.local.functions import PlacedFunctions
-from treadle.local.notifications import PREFIX as NOTIFICATIONS
 from treadle.local.notifications import Notifications
 from treadle.local.register import LocalRegister
 from treadle.local.routes.serving import PREFIX as APIS
@@ -69,7 +69,7 @@ class Platform:
         around = Surroundings(surrounding.region, surrounding.account, environment(endpoint, surrounding.region, keys))
         self.functions = Registry(store, folder / "functions", ProcessFunctions({}, surroundings=around))
         self.register = LocalRegister()
-        self.child = Child(folder / "cloud")
+        self.child = Child(folder / "cloud", endpoint)
         self.proxy = Proxy(self.child)
         self._world = World(endpoint, surrounding, PlacedFunctions(self.functions), self.register, folder, keys)
         self._deploying = asyncio.Lock()
@@ -126,7 +126,7 @@ class Platform:
     def _deploy(self, path: Path, given: Mapping[str, str]) -> tuple[Template, Deployed]:
         template = read_template(path, self.surrounding, given, self._parameter)
         self.folder.mkdir(parents=True, exist_ok=True)
-        state = StateFile(self.folder, self.surrounding.stack, path.resolve())
+        state = StateFile(self.folder, self.surrounding.stack, path.resolve(), self.endpoint)
         return template, Deployment(template, state, self._world).run()
 
     def _parameter(self, name: str) -> str | None:

@@ -21,7 +21,7 @@ def client(service: str, url: str) -> Any:
 
 
 async def with_cloud(folder: Path, work: Callable[[str], Any], *, kill: bool = False) -> Any:
-    child = Child(folder)
+    child = Child(folder, "http://127.0.0.1:1")
     try:
         result = await asyncio.to_thread(work, await child.url())
         if kill:
@@ -114,7 +114,7 @@ def test_a_cloud_that_died_is_started_again(tmp_path: Path) -> None:
 
 
 async def died_and_came_back(tmp_path: Path) -> None:
-    child = Child(tmp_path)
+    child = Child(tmp_path, "http://127.0.0.1:1")
     try:
         url = await child.url()
         await asyncio.to_thread(lambda: client("s3", url).create_bucket(Bucket="kept"))

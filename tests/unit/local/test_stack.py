@@ -67,7 +67,7 @@ class Bench:
         path = self.folder / "template.yaml"
         path.write_text(text)
         template = read_template(path, self.here, given)
-        return Deployment(template, StateFile(self.folder, self.stack, path), self.world).run()
+        return Deployment(template, StateFile(self.folder, self.stack, path, self.world.endpoint), self.world).run()
 
     def actions(self, text: str) -> dict[str, str]:
         return {step.made.name: step.action for step in self.deploy(text).steps}
@@ -124,7 +124,7 @@ def test_a_stack_comes_to_life_stays_changes_and_goes(bench: Bench) -> None:
     attributes = bench.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
     assert attributes["Attributes"]["VisibilityTimeout"] == "9"
 
-    state = StateFile(bench.folder, "app", bench.folder / "template.yaml")
+    state = StateFile(bench.folder, "app", bench.folder / "template.yaml", bench.world.endpoint)
     delete_stack(state, bench.world)
     assert read_state(bench.folder) is not None
     assert state.resources() == []
@@ -153,7 +153,7 @@ def test_a_resource_that_a_service_refuses_is_named_with_its_place(bench: Bench)
     with pytest.raises(TemplateError, match=r"template\.yaml: Resources\.A|template\.yaml:\d+: Resources\.A") as error:
         bench.deploy("Resources: {B: {Type: AWS::SNS::Topic}, A: {Type: AWS::S3::Bucket, Properties: {BucketName: b}}}")
     assert "AWS::S3::Bucket" in str(error.value)
-    assert [each.name for each in StateFile(bench.folder, "app", bench.folder).resources()] == ["B"]
+    assert [each.name for each in StateFile(bench.folder, "app", bench.folder, bench.world.endpoint).resources()] == ["B"]
 
 
 @pytest.mark.parametrize(

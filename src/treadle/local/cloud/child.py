@@ -33,10 +33,10 @@ _PASSED: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", 
 
 
 class Child:
-    """The local cloud with its data in `folder`. Close it at the end."""
+    """The local cloud with its data in `folder`. `endpoint` is ours, where it is reached from. Close it at the end."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, endpoint: str) -> None:
+        self.folder, self._endpoint = folder, endpoint
         self.repeated = 0
         self.started_in: float | None = None
         self._process: Process | None = None
@@ -83,7 +83,7 @@ class Child:
         with (self.folder / LOG_FILE).open("ab") as errors:
             # A group of its own: Ctrl-C is for us, and we end it.
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "treadle.local.cloud.process", str(self.folder),
+                sys.executable, "-m", "treadle.local.cloud.process", str(self.folder), self._endpoint,
                 stdin=PIPE, stdout=PIPE, stderr=errors, env=_environment(), start_new_session=True,
             )  # fmt: skip
         self._process = process

@@ -1,4 +1,4 @@
-"""The child process of the local cloud: `python -m treadle.local.cloud.process FOLDER`.
+"""The child process of the local cloud: `python -m treadle.local.cloud.process FOLDER ENDPOINT`.
 
 Owns its life: it says its port in one line on stdout once the journal is repeated, and ends when its standard input
 does, however its parent ended. Neighbours: `child` starts it, `server` does the work.
@@ -18,7 +18,7 @@ from typing import Any, cast
 from treadle.local.cloud import sealed
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, endpoint: str) -> None:
     """Serve until standard input ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     began = time.monotonic()
@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
     from treadle.local.cloud.server import Cloud, Deliveries
 
     sealed.install_chance()
-    deliveries = Deliveries(cast("Any", sns).requests.post)
+    deliveries = Deliveries(cast("Any", sns).requests.post, endpoint)
     cast("Any", sns).requests = deliveries
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     dispatcher = moto.DomainDispatcherApplication(moto.create_backend_app)
@@ -51,4 +51,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias, cast
 
+from treadle.local.addresses import current
 from treadle.local.cloud.journal import Journal, Request
 from treadle.local.cloud.operations import changed, changes, operation, wait_of
 from treadle.local.cloud.sealed import sealed
@@ -41,19 +42,20 @@ _LEFT_OUT: Final = frozenset(["HTTP_X_AMZ_SECURITY_TOKEN", "HTTP_COOKIE"])
 class Deliveries:
     """HTTP deliveries of topics, made after the request that caused them: the receiver may call us in turn.
 
-    Stands in for `requests` in moto's SNS. While the journal is repeated nothing is delivered a second time.
+    Stands in for `requests` in moto's SNS. While the journal is repeated nothing is delivered a second time. What is
+    for a function goes to `endpoint`, whatever it was when the function subscribed.
     """
 
-    def __init__(self, post: Callable[..., Any]) -> None:
+    def __init__(self, post: Callable[..., Any], endpoint: str) -> None:
         self.muted = True
-        self._post = post
+        self._post, self._endpoint = post, endpoint
         self._waiting = queue.SimpleQueue[tuple[str, dict[str, Any]]]()
         threading.Thread(target=self._deliver, daemon=True, name="deliveries").start()
 
     def post(self, url: str, **settings: Any) -> None:
         """Deliver later."""
         if not self.muted:
-            self._waiting.put((url, settings))
+            self._waiting.put((current(url, self._endpoint), settings))
 
     def _deliver(self) -> None:
         while True:

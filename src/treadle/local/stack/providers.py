@@ -42,15 +42,11 @@ class Provider(Protocol):
 
 
 class Subscriptions:
-    """AWS::SNS::Subscription. A function is reached through the endpoint, since moto has no functions of ours."""
+    """AWS::SNS::Subscription."""
 
     def make(self, wanted: Wanted, world: World) -> Made:
         """Subscribe."""
-        properties = dict(wanted.properties)
-        if properties.get("Protocol") == "lambda":
-            function = str(properties["Endpoint"]).rpartition("function:")[2].partition(":")[0]
-            properties |= {"Protocol": "http", "Endpoint": f"{world.endpoint}/_treadle/sns/{function}"}
-        arn = subscribe(world, str(properties["TopicArn"]), properties)
+        arn = subscribe(world, str(wanted.properties["TopicArn"]), wanted.properties)
         return Made(name=wanted.name, type=wanted.type, id=arn, properties=wanted.properties)
 
     def update(self, wanted: Wanted, made: Made, world: World) -> Made:
@@ -59,9 +55,7 @@ class Subscriptions:
         return self.make(wanted, world)
 
     def resume(self, made: Made, world: World) -> None:
-        """The endpoint may be another one now: subscribing twice to the same one is one subscription."""
-        if made.properties.get("Protocol") == "lambda":
-            self.make(Wanted(made.name, made.type, made.properties, ""), world)
+        """It is in the local cloud."""
 
     def remove(self, made: Made, world: World) -> None:
         """Unsubscribe."""

@@ -2,12 +2,16 @@
 
 Owns the file. It is replaced as a whole, flushed, after each resource, so that a kill loses at most the memory of one
 that was made; making it again adopts it. Holds resolved properties, secrets among them: only the owner may read it.
+When the endpoint is another one than the last time, addresses of resources move along; properties stay as they were, so
+that whatever was made with an old address is seen to differ and is made anew.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -20,19 +24,22 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
 
     stack: str
     template: str
+    endpoint: str = ""
     resources: tuple[Made, ...] = ()
 
 
 class StateFile:
     """The file in a folder, and what it says."""
 
-    def __init__(self, folder: Path, stack: str, template: Path) -> None:
+    def __init__(self, folder: Path, stack: str, template: Path, endpoint: str) -> None:
         self.path = folder / "stack.json"
-        self._stack, self._template = stack, str(template)
+        self._stack, self._template, self._endpoint = stack, str(template), endpoint
         self._made: dict[str, Made] = {}
         before = read_state(folder)
         if before is not None:
-            self._made = {each.name: each for each in before.resources}
+            self._made = {each.name: _moved(each, before.endpoint, endpoint) for each in before.resources}
+            if before.endpoint != endpoint:
+                self._write()
 
     def resources(self) -> list[Made]:
         """What there is, in the order in which it was made."""
@@ -53,13 +60,31 @@ class StateFile:
         self._write()
 
     def _write(self) -> None:
-        kept = Remembered(stack=self._stack, template=self._template, resources=tuple(self._made.values()))
+        kept = Remembered(
+            stack=self._stack,
+            template=self._template,
+            endpoint=self._endpoint,
+            resources=tuple(self._made.values()),
+        )
         unfinished = self.path.with_suffix(".new")
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(kept), indent=1))
             file.flush()
             os.fsync(file.fileno())
         unfinished.rename(self.path)
+
+
+def _moved(made: Made, old: str, new: str) -> Made:
+    """A resource with its addresses below the new endpoint."""
+    if not old or old == new:
+        return made
+    address = re.compile(re.escape(old) + r"(?=/|$)")
+
+    def moved(value: Any) -> Any:
+        return address.sub(new, value) if isinstance(value, str) else value
+
+    attributes = {key: moved(value) for key, value in made.attributes.items()}
+    return msgspec.structs.replace(made, id=moved(made.id), attributes=attributes)
 
 
 def read_state(folder: Path) -> Remembered | None:

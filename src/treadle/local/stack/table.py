@@ -12,6 +12,7 @@ import string
 from typing import Final
 
 from treadle.language.scope import Json
+from treadle.local.addresses import address_of
 from treadle.local.shapes import dig, fields, items
 from treadle.local.stack.rows import Arguments, Properties, Row
 from treadle.local.stack.shaping import as_text, policy_text, shaped
@@ -131,7 +132,11 @@ def _subscription(properties: Properties, name: str) -> Arguments:
 
 
 def subscribe(world: World, topic: str, properties: Properties) -> str:
-    """Subscribe to a topic. Gives the subscription's ARN."""
+    """Subscribe to a topic. Gives the subscription's ARN. A function is reached through the endpoint: moto has none of
+    ours, and a topic with one could not be published to."""
+    if properties.get("Protocol") == "lambda":
+        address = address_of(str(properties["Endpoint"]), world.endpoint)
+        properties = {**properties, "Protocol": "http", "Endpoint": address}
     return world.client("sns").subscribe(**_subscription(properties, ""))["SubscriptionArn"]
 
 
