@@ -80,7 +80,11 @@ def test_addresses_of_a_stack_are_those_of_the_new_port(tmp_path: Path) -> None:
             assert second.outputs["Queue"].startswith(f"{endpoint}/")
             assert second.outputs["Address"].startswith(f"{endpoint}/_api/")
             told = await seen(second)
-            assert told == {"AWS_ENDPOINT_URL": endpoint, "QUEUE": second.outputs["Queue"], "API": second.outputs["Address"]}
+            assert told == {
+                "AWS_ENDPOINT_URL": endpoint,
+                "QUEUE": second.outputs["Queue"],
+                "API": second.outputs["Address"],
+            }
             kept = await second.call("ssm", "get_parameter", Name="/jobs")
             assert kept["Parameter"]["Value"] == second.outputs["Queue"]
             assert await heard(second, note, "two") == ["one", "two"]

@@ -36,6 +36,7 @@ from treadle.local.cloud.proxy import Proxy
 from treadle.local.events.rules import Rules
 from treadle.local.events.schedules import Schedules
 from treadle.local.events.sources import Sources
+from treadle.local.events.status import Told
 from treadle.local.events.targets import Targets
 from treadle.local.functions import PlacedFunctions
 from treadle.local.notifications import Notifications
@@ -47,7 +48,8 @@ from treadle.local.stack.state import StateFile
 from treadle.local.stack.world import World
 from treadle.local.template.reading import Template, read_template
 from treadle.local.template.resolve import Surrounding
-from treadle.runtime.ports import Store
+from treadle.machine.journal import json_text
+from treadle.runtime.ports import Store, Summary
 
 _EVENT_LIMIT: Final = 1024 * 1024
 
@@ -79,7 +81,7 @@ class Platform:
     async def on(self, host: Host, pages: Mapping[str, Backend]) -> AsyncGenerator[Endpoint]:
         """Schedules, rules and queues at work on a host; gives what answers requests, those for `pages` too."""
         targets = Targets(partial(_start, host, self.surrounding), self.functions.submit, self.client)
-        rules = Rules(self.register, targets, self.surrounding.region, self.surrounding.account)
+        rules = Rules(self.register, targets, partial(_told, host), self.surrounding.region, self.surrounding.account)
         schedules = Schedules(self.register, targets, host.store, host.clock)
         sources = Sources(self.register, self.functions, self.client)
         unsubscribe = host.status_changes.subscribe(rules.status_changed)
@@ -163,6 +165,12 @@ def _operate(host: Host, surrounding: Surrounding) -> Callable[[str, Mapping[str
 
 async def _start(host: Host, surrounding: Surrounding, arn: str, name: str, text: str) -> None:
     await _operate(host, surrounding)("StartExecution", {"stateMachineArn": arn, "name": name, "input": text})
+
+
+async def _told(host: Host, summary: Summary) -> Told:
+    result = await host.engine.result(summary.arn)
+    output = json_text(result.output) if summary.status == "SUCCEEDED" else None
+    return Told(result.input_text or json_text(result.input), output, await host.redrives.reason(summary))
 
 
 def _events(rules: Rules, rest: Proxy) -> Callable[[Scope, Receive, Send], Any]:

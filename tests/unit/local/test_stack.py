@@ -153,7 +153,9 @@ def test_a_resource_that_a_service_refuses_is_named_with_its_place(bench: Bench)
     with pytest.raises(TemplateError, match=r"template\.yaml: Resources\.A|template\.yaml:\d+: Resources\.A") as error:
         bench.deploy("Resources: {B: {Type: AWS::SNS::Topic}, A: {Type: AWS::S3::Bucket, Properties: {BucketName: b}}}")
     assert "AWS::S3::Bucket" in str(error.value)
-    assert [each.name for each in StateFile(bench.folder, "app", bench.folder, bench.world.endpoint).resources()] == ["B"]
+    assert [each.name for each in StateFile(bench.folder, "app", bench.folder, bench.world.endpoint).resources()] == [
+        "B"
+    ]
 
 
 @pytest.mark.parametrize(

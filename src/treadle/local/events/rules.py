@@ -8,29 +8,40 @@ lost.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
+import logging
 import uuid
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
+from treadle.errors import ApiError, StoreError
 from treadle.language.scope import Json
 from treadle.local.events.pattern import matches
-from treadle.local.events.targets import Targets
+from treadle.local.events.status import Told, status_event, written
+from treadle.local.events.targets import Targets, kind_of
 from treadle.local.register import LocalRegister
 from treadle.local.shapes import fields, items
 from treadle.runtime.ports import Summary
+
+log = logging.getLogger("treadle.local")
 
 _SIZE_LIMIT: Final = 262_144
 """Bytes of an entry. EventBridge 'PutEvents': 256 KB."""
 
 
 class Rules:
-    """Matches events against the rules of the register."""
+    """Matches events against the rules of the register. `told` gives what the event of an execution has besides its
+    summary."""
 
-    def __init__(self, register: LocalRegister, targets: Targets, region: str, account: str) -> None:
-        self._register, self._targets = register, targets
+    def __init__(
+        self,
+        register: LocalRegister,
+        targets: Targets,
+        told: Callable[[Summary], Awaitable[Told]],
+        region: str,
+        account: str,
+    ) -> None:
+        self._register, self._targets, self._told = register, targets, told
         self._region, self._account = region, account
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -49,41 +60,27 @@ class Rules:
         return {"FailedEntryCount": sum("ErrorCode" in each for each in answers), "Entries": answers}
 
     def status_changed(self, summary: Summary) -> None:
-        """An execution has another status. Source: Step Functions 'Event schema for status changes'."""
+        """An execution has another status: an event on the default bus."""
         if not self._register.all("rule"):
             return
-        detail: dict[str, Any] = {
-            "executionArn": summary.arn,
-            "stateMachineArn": summary.machine_arn,
-            "name": summary.name,
-            "status": summary.status,
-            "startDate": round(summary.started_at * 1000),
-            "stopDate": None if summary.stopped_at is None else round(summary.stopped_at * 1000),
-            "stateMachineVersionArn": summary.version_arn,
-            "stateMachineAliasArn": summary.alias_arn,
-            "redriveCount": summary.redrives,
-            "error": summary.error,
-            "cause": summary.cause,
-        }
-        moment = summary.started_at if summary.stopped_at is None else summary.stopped_at
-        said = json.dumps([summary.arn, summary.status, summary.redrives])
-        event = {
-            "version": "0",
-            "id": str(uuid.UUID(hashlib.sha256(said.encode()).hexdigest()[:32])),
-            "detail-type": "Step Functions Execution Status Change",
-            "source": "aws.states",
-            "account": self._account,
-            "time": _written(moment),
-            "region": self._region,
-            "resources": [summary.arn],
-            "detail": detail,
-        }
-        task = asyncio.get_running_loop().create_task(self.take(event, "default"))
+        task = asyncio.get_running_loop().create_task(self._tell(summary))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def take(self, event: Mapping[str, Json], bus: str) -> None:
-        """Deliver an event to the targets of every rule of the bus that waits for it."""
+    async def _tell(self, summary: Summary) -> None:
+        try:
+            told = await self._told(summary)
+        except (ApiError, StoreError) as error:
+            log.warning("%s: nobody hears that it is %s: %s", summary.arn, summary.status, error)
+            return
+        await self.take(status_event(summary, told, self._region, self._account), "default")
+
+    async def take(self, event: Mapping[str, Json], bus: str, *, passed_on: bool = False) -> None:
+        """Deliver an event to the targets of every rule of the bus that waits for it.
+
+        A target may be another bus, but none for an event that a bus has passed on (EventBridge 'Event buses as
+        targets').
+        """
         for rule in self._register.all("rule").values():
             if str(rule.get("EventBusName") or "default").rpartition("/")[2] != bus:
                 continue
@@ -91,6 +88,11 @@ class Rules:
                 continue
             name = str(rule["__name__"])
             for target in items(rule.get("Targets")):
+                other = str(fields(target).get("Arn"))
+                if kind_of(other) == "events":
+                    if not passed_on:
+                        await self.take(event, other.rpartition("/")[2], passed_on=True)
+                    continue
                 await self._targets.deliver(name, fields(target), event, f"{name[:40]}-{event['id']}")
 
     async def close(self) -> None:
@@ -105,7 +107,7 @@ class Rules:
             "detail-type": entry["DetailType"],
             "source": entry["Source"],
             "account": self._account,
-            "time": _written(float(moment)) if isinstance(moment, int | float) else _written(None),
+            "time": written(float(moment)) if isinstance(moment, int | float) else written(None),
             "region": self._region,
             "resources": items(entry.get("Resources")),
             "detail": json.loads(entry["Detail"]),
@@ -114,11 +116,6 @@ class Rules:
 
 _NEVER: Final[Mapping[str, Json]] = {"$or": []}
 """A rule with a schedule alone waits for no event."""
-
-
-def _written(moment: float | None) -> str:
-    when = datetime.now(UTC) if moment is None else datetime.fromtimestamp(moment, UTC)
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _fault(entry: Mapping[str, Json]) -> tuple[str, str] | None:

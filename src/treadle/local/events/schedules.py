@@ -114,16 +114,21 @@ class Schedules:
     async def _fire(self, key: str, properties: Mapping[str, Json], due: datetime) -> None:
         name = str(properties["__name__"])
         targets = items(properties.get("Targets")) or [properties.get("Target")]
+        scheduler, group = "Target" in properties, properties.get("GroupName") or "default"
+        own = (
+            f"scheduler:us-east-1:123456789012:schedule/{group}" if scheduler else "events:us-east-1:123456789012:rule"
+        )
         event: dict[str, Json] = {
             "version": "0",
             "id": f"{name}-{due:%Y%m%dT%H%M%SZ}",
             "detail-type": "Scheduled Event",
-            "source": "aws.events" if "Targets" in properties else "aws.scheduler",
+            "source": "aws.scheduler" if scheduler else "aws.events",
             "time": f"{due:%Y-%m-%dT%H:%M:%SZ}",
             "region": "us-east-1",
             "account": "123456789012",
-            "resources": [f"arn:aws:events:us-east-1:123456789012:rule/{name}"],
-            "detail": {},
+            "resources": [f"arn:aws:{own}/{name}"],
+            # Scheduler has a text here.
+            "detail": "{}" if scheduler else {},
         }
         for number, target in enumerate(targets):
             await self._targets.deliver(name, fields(target), event, f"{name[:40]}-{due:%Y%m%dT%H%M%SZ}-{number}")

@@ -16,6 +16,7 @@ from typing import Any, Final
 from treadle.errors import TreadleError
 from treadle.functions import Functions
 from treadle.language.scope import Json
+from treadle.local.events.pattern import matches
 from treadle.local.events.targets import function_of
 from treadle.local.register import LocalRegister
 from treadle.local.shapes import dig, fields, items
@@ -62,6 +63,7 @@ class Sources:
         function = function_of(str(properties["FunctionName"]))
         size = min(int(properties.get("BatchSize", 10)), 10)
         partial = "ReportBatchItemFailures" in items(properties.get("FunctionResponseTypes"))
+        filters = [_pattern(each) for each in items(dig(properties, "FilterCriteria", "Filters"))]
         sqs = self._client("sqs")
         while True:
             try:
@@ -75,7 +77,11 @@ class Sources:
                     MessageAttributeNames=["All"],
                 )
                 messages = received.get("Messages", [])
-                done = await self._worked_off(arn, function, messages, partial=partial) if messages else []
+                wanted = [each for each in messages if _passes(filters, _record(arn, each))]
+                # Lambda 'Event filtering': what no filter lets pass is deleted.
+                done = [each for each in messages if each not in wanted]
+                if wanted:
+                    done += await self._worked_off(arn, function, wanted, partial=partial)
                 for each in done:
                     await asyncio.to_thread(sqs.delete_message, QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])
             except Exception as error:
@@ -102,6 +108,20 @@ class Sources:
         failures = items(dig(json.loads(invoked.payload), "batchItemFailures"))
         failed = {fields(each).get("itemIdentifier") for each in failures}
         return [each for each in messages if each["MessageId"] not in failed]
+
+
+def _pattern(given: Json) -> dict[str, Json]:
+    pattern = fields(given).get("Pattern")
+    return fields(json.loads(pattern) if isinstance(pattern, str) else pattern)
+
+
+def _passes(filters: list[dict[str, Json]], record: dict[str, Any]) -> bool:
+    """Whether a filter lets a record pass. Lambda 'Event filtering with SQS': a body of JSON is looked into."""
+    try:
+        body = json.loads(record["body"])
+    except ValueError:
+        body = record["body"]
+    return not filters or any(matches(each, {**record, "body": body}) for each in filters)
 
 
 def _record(arn: str, message: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ register.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from treadle.language.scope import Json
@@ -15,7 +16,8 @@ from treadle.local.errors import TemplateError
 from treadle.local.events.cron import InvalidSchedule
 from treadle.local.events.expression import read_expression
 from treadle.local.events.pattern import InvalidPattern, check_pattern
-from treadle.local.shapes import fields
+from treadle.local.shapes import fields, items
+from treadle.local.stack.consequences import of_rule, of_schedule, of_source
 from treadle.local.stack.made import Made, Wanted
 from treadle.local.stack.names import physical_name
 from treadle.local.stack.world import World
@@ -25,9 +27,14 @@ def _anything(properties: Mapping[str, Json]) -> None:
     return None
 
 
+def _nothing(properties: Mapping[str, Json]) -> Iterator[str]:
+    yield from ()
+
+
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A type that is kept under `kind`. `id` and `attributes` are templates as in `rows`; `check` raises ValueError.
+    """A type that is kept under `kind`. `id` and `attributes` are templates as in `rows`; `check` raises ValueError,
+    `notices` tells what has no effect here.
 
     `{short}` is ten letters and digits, as API Gateway names its APIs.
     """
@@ -37,7 +44,7 @@ class Registered:
     name: str = "Name"
     attributes: Mapping[str, str] | None = None
     check: Callable[[Mapping[str, Json]], None] = _anything
-    notice: str = ""
+    notices: Callable[[Mapping[str, Json]], Iterator[str]] = _nothing
 
     def make(self, wanted: Wanted, world: World) -> Made:
         """Keep it."""
@@ -62,7 +69,7 @@ class Registered:
             attributes={key: each.format(**place) for key, each in (self.attributes or {}).items()},
             properties=wanted.properties,
             physical={"key": place["key"], "name": name},
-            notices=(self.notice,) if self.notice else (),
+            notices=tuple(self.notices(wanted.properties)),
         )
         self.resume(made, world)
         return made
@@ -91,6 +98,13 @@ def check_rule(properties: Mapping[str, Json]) -> None:
         raise InvalidPattern("a rule has a ScheduleExpression or an EventPattern")
 
 
+def check_source(properties: Mapping[str, Json]) -> None:
+    """Raises ValueError when a filter of an event source says nothing."""
+    for each in items(fields(properties.get("FilterCriteria")).get("Filters")):
+        pattern = fields(each).get("Pattern")
+        check_pattern(fields(json.loads(pattern) if isinstance(pattern, str) else pattern))
+
+
 def check_schedule(properties: Mapping[str, Json]) -> None:
     """Raises ValueError when a schedule says nothing."""
     if "ScheduleExpression" not in properties:
@@ -101,14 +115,17 @@ def check_schedule(properties: Mapping[str, Json]) -> None:
 _RULE = "arn:aws:events:{region}:{account}:rule/{name}"
 
 REGISTERED = {
-    "AWS::Events::Rule": Registered("rule", "{name}", attributes={"Arn": _RULE}, check=check_rule),
+    "AWS::Events::Rule": Registered("rule", "{name}", attributes={"Arn": _RULE}, check=check_rule, notices=of_rule),
     "AWS::Scheduler::Schedule": Registered(
         "schedule",
         "{name}",
         attributes={"Arn": "arn:aws:scheduler:{region}:{account}:schedule/{group}/{name}"},
         check=check_schedule,
+        notices=of_schedule,
     ),
-    "AWS::Lambda::EventSourceMapping": Registered("source", "{short}", attributes={"Id": "{short}"}),
+    "AWS::Lambda::EventSourceMapping": Registered(
+        "source", "{short}", attributes={"Id": "{short}"}, check=check_source, notices=of_source
+    ),
     "AWS::ApiGatewayV2::Api": Registered(
         "http-api", "{short}", attributes={"ApiEndpoint": "{endpoint}/_api/{short}", "ApiId": "{short}"}
     ),
