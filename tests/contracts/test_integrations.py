@@ -15,11 +15,13 @@ from aiohttp import web
 from faulty_aws import Exchange, faulty
 from http_answers import Answers
 from http_server import Api, api_at_work
+from kubernetes_cluster import KEYS, Cluster, cluster_at_work
 from treadle.functions import ProcessFunctions, discover
 from treadle.integrations.api_gateway import ApiGatewayIntegration
 from treadle.integrations.aws import AwsSdkIntegration, AwsSessions, Keys, OptimisedIntegration
 from treadle.integrations.connections import Connections, read_parameters
 from treadle.integrations.http import HttpIntegration
+from treadle.integrations.kubernetes import KubernetesIntegration
 from treadle.integrations.lambda_ import LambdaIntegration
 from treadle.integrations.lambda_endpoint import LambdaEndpoint
 from treadle.integrations.sealing import Sealer
@@ -258,6 +260,41 @@ async def api_gateway(place: Path) -> AsyncGenerator[Subject]:
             sessions.close()
 
 
+# ---- the Kubernetes API of a cluster -----------------------------------------------------------------------------
+
+EKS = "arn:aws:states:::eks:"
+
+
+@asynccontextmanager
+async def kubernetes(place: Path) -> AsyncGenerator[Subject]:
+    sessions = AwsSessions(keys=Keys(*KEYS))
+    integration = KubernetesIntegration(sessions, RealClock, time_limit=0.5)
+
+    def ask(cluster: Cluster, path: str, method: str = "GET", **more: Any) -> Any:
+        return call_of(f"{EKS}call", cluster.arguments(Method=method, Path=path, **more))
+
+    async with cluster_at_work(place) as cluster:
+        jobs = "/apis/batch/v1/namespaces/default/jobs"
+        try:
+            yield Subject(
+                integration=integration,
+                works=[ask(cluster, jobs), ask(cluster, jobs, "PATCH", RequestBody={"n": 1})],
+                fails=[
+                    Failing("EKS.404", ask(cluster, f"{jobs}/gone")),
+                    Failing("States.Runtime", call_of(f"{EKS}call", {})),
+                ],
+                unknown=call_of(f"{EKS}listClusters", {}),
+                huge=Failing("States.DataLimitExceeded", ask(cluster, "/huge")),
+                lasting=ask(cluster, "/endless", "POST"),
+                late=Failing("EKS.SdkClientException", ask(cluster, "/endless")),
+                under_way=lambda: cluster.under_way,
+                repeats="only what HTTP calls idempotent is sent again, and a job is known by its label",
+            )
+        finally:
+            await integration.close()
+            sessions.close()
+
+
 # ---- HTTP APIs ---------------------------------------------------------------------------------------------------
 
 HTTP = "arn:aws:states:::http:invoke"
@@ -303,6 +340,7 @@ SUBJECTS: list[Callable[[Path], AbstractAsyncContextManager[Subject]]] = [
     aws_sdk,
     optimised_aws,
     api_gateway,
+    kubernetes,
     http_apis,
 ]
 

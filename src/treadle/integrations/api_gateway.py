@@ -1,27 +1,26 @@
 """Calls of APIs of Amazon API Gateway: `arn:aws:states:::apigateway:invoke`.
 
-Owns the request that AWS 'Call API Gateway with Step Functions' describes, its signature, and how its failures are
-told. Where AWS is elsewhere (`AwsSessions.address`), an API is called as `treadle up` serves it: below `/_api/` and
-its id. Neighbour: http_client.py, which sends.
+Owns the request that AWS 'Call API Gateway with Step Functions' describes, and its signature. Where AWS is elsewhere
+(`AwsSessions.address`), an API is called as `treadle up` serves it: below `/_api/` and its id. Neighbour:
+http_service.py, which sends and tells failures.
 
 A call that was under way when the process died is made again where its method is idempotent.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
-from urllib.parse import quote, urlencode
 
 from treadle.errors import StatesError
 from treadle.integrations.arguments import expect_action, members, one_of, optional_text, required_text, unusable
-from treadle.integrations.aws.failures import Voice, told
-from treadle.integrations.aws.sessions import AwsSessions, Place
-from treadle.integrations.http import body_of, phrase
-from treadle.integrations.http_client import SOCKET, Answer, HttpClient, Request
+from treadle.integrations.aws.failures import Voice, telling
+from treadle.integrations.aws.sessions import AwsSessions
+from treadle.integrations.http_answers import output_of
+from treadle.integrations.http_client import Request
 from treadle.integrations.http_request import IDEMPOTENT, METHODS
+from treadle.integrations.http_service import HttpService, address_of
 from treadle.language.scope import Json
 from treadle.language.values import is_array, is_object, json_text
 from treadle.runtime.ports import LOST, Call, Redelivery
@@ -44,7 +43,6 @@ _BANNED: Final = frozenset(
 )
 _BANNED_PREFIXES: Final = ("x-forwarded", "x-amz")
 _VOICE: Final = Voice("ApiGateway", "AmazonApiGatewayException", {}, "AmazonApiGateway")
-_UNSENT: Final = "ApiGateway.SdkClientException"
 
 
 class ApiGatewayIntegration:
@@ -53,9 +51,9 @@ class ApiGatewayIntegration:
     redelivery: Redelivery = "again"
 
     def __init__(self, sessions: AwsSessions, *, time_limit: float = TIME_LIMIT) -> None:
-        self._sessions, self._time_limit = sessions, time_limit
+        self._sessions = sessions
         # An API of AWS has https in any case; the endpoint of another cloud is plain where its URL says so.
-        self._client = HttpClient(plain=True)
+        self._service = HttpService("ApiGateway", time_limit=time_limit, plain=True)
 
     async def call(self, call: Call) -> Json:
         """Send the request and give the answer. Raises StatesError ApiGateway.*, States.Runtime."""
@@ -67,16 +65,7 @@ class ApiGatewayIntegration:
         request = _request(given, method, self._sessions.address("apigateway", _VARIABLE))
         if one_of(given, "AuthType", _AUTHENTICATIONS, "NO_AUTH") != "NO_AUTH":
             request = await self._signed(call, request)
-        try:
-            async with asyncio.timeout(self._time_limit):
-                answer = await self._client.exchange(request)
-        except TimeoutError:
-            raise StatesError(_UNSENT, f"No answer came within {self._time_limit:g} seconds.") from None
-        except StatesError as error:
-            if error.name != SOCKET:
-                raise
-            raise StatesError(_UNSENT, error.cause) from None
-        return _result(answer)
+        return output_of(await self._service.answer(request))
 
     async def poll(self, call: Call) -> Json:
         """APIs have no jobs."""
@@ -87,21 +76,14 @@ class ApiGatewayIntegration:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.close()
+        await self._service.close()
 
     async def _signed(self, call: Call, request: Request) -> Request:
-        role = call.credentials.get("RoleArn") if is_object(call.credentials) else None
-        region = self._sessions.region(call.execution_arn)
-        place = Place("execute-api", region, role if isinstance(role, str) else None)
-        try:
+        place = self._sessions.place_of(call, "execute-api")
+        with telling(_VOICE):
             headers = await self._sessions.find(
                 lambda: self._sessions.sign(place, request.method, request.url, request.headers, request.body or b"")
             )
-        except Exception as raised:
-            error = told(raised, _VOICE)
-            if error is None:
-                raise
-            raise error from None
         return Request(request.method, request.url, headers, body=request.body)
 
 
@@ -132,9 +114,7 @@ def _url(given: Mapping[str, Json], elsewhere: str | None) -> str:
         raise unusable(
             "The field 'ApiEndpoint' must be the host of an API, such as abc123.execute-api.us-east-1.amazonaws.com"
         )
-    parts = [quote(part.strip("/"), safe="/%:@!$&'()*+,;=~") for part in (stage, path) if part]
-    query = urlencode(list(_query(members(given.get("QueryParameters") or {}, "QueryParameters"))), quote_via=quote)
-    return "/".join((place, *parts)) + (f"?{query}" if query else "")
+    return address_of(place, (stage, path), given.get("QueryParameters"))
 
 
 def _headers(given: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
@@ -151,28 +131,8 @@ def _headers(given: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
         yield low, text
 
 
-def _query(given: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
-    for name, values in given.items():
-        for each in values if is_array(values) else [values]:
-            if is_object(each) or is_array(each):
-                raise unusable(f"The query parameter '{name[:80]}' must be a list of texts")
-            if each is not None:
-                yield name, each if isinstance(each, str) else json_text(each)
-
-
 def _without_nulls(value: Json) -> Json:
     """AWS: unless AllowNullValues says otherwise, members that are null are not sent."""
     if is_object(value):
         return {name: _without_nulls(each) for name, each in value.items() if each is not None}
     return [_without_nulls(each) for each in value] if is_array(value) else value
-
-
-def _result(answer: Answer) -> Json:
-    if not 200 <= answer.status < 300:
-        # AWS 'Call API Gateway with Step Functions', Error handling: the cause is what the API said.
-        raise StatesError(f"ApiGateway.{answer.status}", answer.body.decode("utf-8", "replace"))
-    headers: dict[str, Json] = {}
-    for name, value in answer.headers:
-        headers.setdefault(name, []).append(value)
-    text = answer.reason or phrase(answer.status)
-    return {"Headers": headers, "ResponseBody": body_of(answer), "StatusCode": answer.status, "StatusText": text}

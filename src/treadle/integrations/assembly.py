@@ -17,6 +17,7 @@ from treadle.integrations.aws import AwsSdkIntegration, AwsSessions, OptimisedIn
 from treadle.integrations.aws.connectors import CONNECTORS
 from treadle.integrations.connections import Connections
 from treadle.integrations.http import HttpIntegration
+from treadle.integrations.kubernetes import KubernetesIntegration
 from treadle.integrations.lambda_ import LambdaIntegration
 from treadle.integrations.lambda_endpoint import LambdaEndpoint
 from treadle.integrations.mcp import McpIntegration
@@ -65,7 +66,11 @@ async def assembled(parts: Parts) -> AsyncGenerator[dict[str, Integration]]:
         if parts.aws is not None:
             stack.callback(parts.aws.close)
             optimised = OptimisedIntegration(parts.aws, lambda: parts.engine().clock)
+            table |= {"aws-sdk": AwsSdkIntegration(parts.aws), **dict.fromkeys(CONNECTORS, optimised)}
             table["apigateway"] = gateway = ApiGatewayIntegration(parts.aws)
             stack.push_async_callback(gateway.close)
-            table |= {"aws-sdk": AwsSdkIntegration(parts.aws), **dict.fromkeys(CONNECTORS, optimised)}
+            table["eks:call"] = table["eks:runJob"] = kubernetes = KubernetesIntegration(
+                parts.aws, lambda: parts.engine().clock
+            )
+            stack.push_async_callback(kubernetes.close)
         yield table

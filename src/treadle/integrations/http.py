@@ -1,7 +1,8 @@
 """HTTP tasks: `arn:aws:states:::http:invoke`.
 
-Owns the life of one call: the connection's authorisation, the time limit, one repetition with a new token, and the
-shape of what comes back. Neighbours: http_request.py (what is sent), http_client.py (how), connections.py (as whom).
+Owns the life of one call: the connection's authorisation, the time limit, and one repetition with a new token.
+Neighbours: http_request.py (what is sent), http_answers.py (what becomes of the answer), http_client.py (how),
+connections.py (as whom).
 
 A call that was under way when the process died is made again where that is harmless by the rules of HTTP: a method that
 is idempotent, or an `Idempotency-Key` among the definition's headers. Any other fails with States.TaskFailed, which the
@@ -10,20 +11,16 @@ definition may retry: it alone knows whether a second POST does harm.
 
 from __future__ import annotations
 
-import asyncio
-import http
 import ssl
 from typing import Final
-
-import msgspec
 
 from treadle.errors import StatesError
 from treadle.integrations.arguments import expect_action, members
 from treadle.integrations.connections import Authorised
-from treadle.integrations.http_client import SOCKET, Answer, HttpClient
+from treadle.integrations.http_answers import output_of, status_text
+from treadle.integrations.http_client import SOCKET, Answer, HttpClient, Turns
 from treadle.integrations.http_request import Wanted, request_of, wanted_of
 from treadle.language.scope import Json
-from treadle.machine.journal import json_text
 from treadle.runtime.ports import Call, Redelivery
 
 TIME_LIMIT: Final = 60.0
@@ -58,9 +55,9 @@ class HttpIntegration:
         time_limit: float = TIME_LIMIT,
         at_once: int = _AT_ONCE,
     ) -> None:
-        self._connections, self._region, self._time_limit = connections, region, time_limit
+        self._connections, self._region = connections, region
         self._client = HttpClient(context=context, plain=plain)
-        self._places = asyncio.Semaphore(at_once)
+        self._turns = Turns(at_once, time_limit)
 
     async def call(self, call: Call) -> Json:
         """Send the request and give the answer. Raises StatesError States.Http.*, Events.ConnectionResource.*."""
@@ -68,13 +65,11 @@ class HttpIntegration:
         wanted = wanted_of(members(call.arguments))
         if call.again and not wanted.repeatable:
             raise StatesError("States.TaskFailed", _DIED.format(wanted.method))
-        async with self._places:
-            try:
-                async with asyncio.timeout(self._time_limit):
-                    return _result(await self._answer(wanted))
-            except TimeoutError:
-                cause = f"The HTTP Task timed out after {self._time_limit:g} seconds."
-                raise StatesError(SOCKET, cause) from None
+        try:
+            async with self._turns.turn():
+                return _result(await self._answer(wanted))
+        except TimeoutError:
+            raise StatesError(SOCKET, f"The HTTP Task timed out after {self._turns.seconds:g} seconds.") from None
 
     async def poll(self, call: Call) -> Json:
         """HTTP tasks have no jobs."""
@@ -100,45 +95,7 @@ class HttpIntegration:
 
 def _result(answer: Answer) -> Json:
     """The output of the task. Raises StatesError for anything that is not a success."""
-    text = answer.reason or phrase(answer.status)
     if not 200 <= answer.status < 300:
         # AWS names the error by its status and says nothing of the cause; a body may hold what no history should.
-        raise StatesError(f"States.Http.StatusCode.{answer.status}", text)
-    headers: dict[str, Json] = {}
-    for name, value in answer.headers:
-        headers.setdefault(name.lower(), []).append(value)
-    return {"Headers": headers, "ResponseBody": body_of(answer), "StatusCode": answer.status, "StatusText": text}
-
-
-def phrase(status: int) -> str:
-    """What a status means, for a server that does not say so."""
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return str(status)
-
-
-def body_of(answer: Answer) -> Json:
-    """The body as the output of a task has it.
-
-    AWS 'Unsupported HTTP Task responses': what is not text fails the task; what says that it is JSON is parsed.
-    """
-    kind, _, form = answer.content_type.lower().partition("/")
-    if kind in ("image", "video", "audio") or (kind, form) == ("application", "octet-stream"):
-        raise StatesError(
-            "States.Runtime", f"The response has the content type {answer.content_type}, which is no text."
-        )
-    try:
-        text = answer.body.decode(answer.charset)
-        text.encode()
-    except (UnicodeError, LookupError):
-        cause = f"The response is no text in the character set {answer.charset[:40]}."
-        raise StatesError("States.Runtime", cause) from None
-    if form == "json" or form.endswith("+json"):
-        try:
-            parsed: Json = msgspec.json.decode(text)
-            json_text(parsed)
-        except (ValueError, RecursionError):
-            return text
-        return parsed
-    return text
+        raise StatesError(f"States.Http.StatusCode.{answer.status}", status_text(answer))
+    return output_of(answer, str.lower)

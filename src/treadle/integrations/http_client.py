@@ -1,8 +1,9 @@
-"""The one HTTP client of HTTP tasks: a request in, an answer out.
+"""The one HTTP client of integrations: a request in, an answer out.
 
-Owns the pool of connections, TLS, the size of answers, and the error names of what goes wrong before there is an
-answer. Follows no redirect: AWS does not say that it does, and a secret must not go where nobody sent it. Keeps no
-cookie: what one execution is told is nobody else's. Must never log a header, a body or a query.
+Owns the pool of connections, TLS, the size of answers, how many calls run at once and how long each may take, and the
+error names of what goes wrong before there is an answer. Follows no redirect: AWS does not say that it does, and a
+secret must not go where nobody sent it. Keeps no cookie: what one execution is told is nobody else's. Must never log a
+header, a body or a query.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -30,13 +32,17 @@ _CHUNK: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, ready to be sent. `query` is added to what the URL has."""
+    """A request, ready to be sent. `query` is added to what the URL has.
+
+    `context` verifies the server's certificate; None leaves that to the client.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     query: Sequence[tuple[str, str]] = field(default=(), repr=False)
     body: bytes | None = field(default=None, repr=False)
+    context: ssl.SSLContext | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class HttpClient:
                 headers=request.headers,
                 data=request.body,
                 allow_redirects=False,
+                ssl=request.context or self._context or True,
                 # A compressed answer would make no sense together with Range.
                 skip_auto_headers=("Accept-Encoding", "Content-Type"),
             ) as response:
@@ -99,8 +106,8 @@ class HttpClient:
         if self._session is None:
             import aiohttp
 
-            # How many calls run at once is decided where they wait for it without losing time.
-            connector = aiohttp.TCPConnector(limit=0, ssl=self._context or True)
+            # How many calls run at once is for `Turns` to say.
+            connector = aiohttp.TCPConnector(limit=0)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -108,6 +115,20 @@ class HttpClient:
                 auto_decompress=True,
             )
         return self._session
+
+
+class Turns:
+    """Lets so many calls be under way at once, and gives each so many seconds; who waits for a turn loses none."""
+
+    def __init__(self, at_once: int, seconds: float) -> None:
+        self.seconds = seconds
+        self._places = asyncio.Semaphore(at_once)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Take a turn. Raises TimeoutError when its time is over."""
+        async with self._places, asyncio.timeout(self.seconds):
+            yield
 
 
 def address_fault(url: str, plain: bool) -> str:

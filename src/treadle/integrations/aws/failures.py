@@ -6,7 +6,8 @@ Never tells credentials, nor more of a URL than its host.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -75,6 +76,18 @@ def told(raised: Exception, voice: Voice) -> StatesError | None:
             return Passing(f"{voice.prefix}.SdkClientException", _unsent(raised))
         case _:
             return None
+
+
+@contextmanager
+def telling(voice: Voice) -> Generator[None]:
+    """Within, what botocore raises is raised as the workflow sees it."""
+    try:
+        yield
+    except Exception as raised:
+        error = told(raised, voice)
+        if error is None:
+            raise
+        raise error from None
 
 
 def _answered(response: Any, voice: Voice) -> StatesError:

@@ -140,7 +140,7 @@ def _served(call: Call) -> tuple[str, Connector]:
 
 
 _NOT_HERE: Final = frozenset(("eks:call", "eks:runJob"))
-"""They speak to Kubernetes, not to AWS."""
+"""They speak to Kubernetes, not to AWS: `kubernetes` serves them."""
 
 
 def _job(key: str) -> Job:

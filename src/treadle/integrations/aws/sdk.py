@@ -11,13 +11,12 @@ from typing import Any
 
 from treadle.errors import StatesError
 from treadle.integrations.aws.actions import Action, Unknown, sdk_action
-from treadle.integrations.aws.failures import Voice, missing, sdk_voice, told, unsendable, unusable
-from treadle.integrations.aws.sessions import AwsSessions, Place
+from treadle.integrations.aws.failures import Voice, missing, sdk_voice, telling, unsendable, unusable
+from treadle.integrations.aws.sessions import AwsSessions
 from treadle.integrations.aws.shapes import Misfit
 from treadle.integrations.aws.wire import perform
 from treadle.language.resources import Resource, parse_resource
 from treadle.language.scope import Json
-from treadle.language.values import is_object
 from treadle.runtime.ports import LOST, Call, Redelivery
 
 
@@ -74,13 +73,6 @@ async def ask(sessions: AwsSessions, call: Call, action: Action, arguments: Json
         raise unsendable() from None
     if lacking := action.missing(parameters):
         raise missing(lacking, voice)
-    role = call.credentials.get("RoleArn") if is_object(call.credentials) else None
-    place = Place(action.service.module, sessions.region(call.execution_arn), role if isinstance(role, str) else None)
-    name = resource_of(call).resource_type
-    try:
+    place, name = sessions.place_of(call, action.service.module), resource_of(call).resource_type
+    with telling(voice):
         return await sessions.run(place, lambda client: perform(client, action, parameters, name))
-    except Exception as raised:
-        error = told(raised, voice)
-        if error is None:
-            raise
-        raise error from None

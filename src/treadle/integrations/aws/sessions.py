@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from treadle.integrations.aws.threads import Threads
+from treadle.language.values import is_object
+from treadle.runtime.ports import Call
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -110,6 +112,11 @@ class AwsSessions:
         """The region that an execution's calls go to: observed on AWS, that of its state machine."""
         return self._region or execution_arn.split(":")[3]
 
+    def place_of(self, call: Call, module: str) -> Place:
+        """Where a task calls a service, in its own region and as the role of its Credentials."""
+        role = call.credentials.get("RoleArn") if is_object(call.credentials) else None
+        return Place(module, self.region(call.execution_arn), role if isinstance(role, str) else None)
+
     def address(self, module: str, variable: str) -> str | None:
         """Where a service stands that is called without botocore; None for AWS itself. `variable` may name it."""
         names = (variable, "AWS_ENDPOINT_URL")
@@ -120,15 +127,21 @@ class AwsSessions:
         """The headers with a signature of version 4 for the service of the place. Call it by `find`."""
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
-        from botocore.exceptions import NoCredentialsError
 
-        with self._lock:
-            credentials = self._session(place).get_credentials()
-        if credentials is None:
-            raise NoCredentialsError
         request: Any = AWSRequest(method, url, headers=dict(headers), data=body)
-        SigV4Auth(credentials.get_frozen_credentials(), place.module, place.region).add_auth(request)
+        SigV4Auth(self._credentials(place), place.module, place.region).add_auth(request)
         return dict(request.headers.items())
+
+    def presign(self, place: Place, query: str, headers: Mapping[str, str], seconds: int) -> str:
+        """A URL that whoever has it may GET from the service of the place, with these headers, for so many seconds.
+        Call it by `find`."""
+        from botocore.auth import SigV4QueryAuth
+        from botocore.awsrequest import AWSRequest
+
+        service = self._client(Place(place.module, place.region)).meta.endpoint_url
+        request: Any = AWSRequest("GET", f"{service.rstrip('/')}/?{query}", headers=dict(headers))
+        SigV4QueryAuth(self._credentials(place), place.module, place.region, expires=seconds).add_auth(request)
+        return request.url
 
     def s3(self) -> Any:
         """A client of S3 for whole objects, which its user closes: the data sets and results of distributed Maps."""
@@ -195,6 +208,15 @@ class AwsSessions:
 
     def _elsewhere(self) -> bool:
         return self._endpoint_url is not None or endpoint_in_environment()
+
+    def _credentials(self, place: Place) -> Any:
+        from botocore.exceptions import NoCredentialsError
+
+        with self._lock:
+            credentials = self._session(place).get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        return credentials.get_frozen_credentials()
 
     def _session(self, place: Place) -> Session:
         if place.role not in self._sessions:
