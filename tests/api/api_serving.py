@@ -75,6 +75,8 @@ def _check(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> 
     assert response_dict["status_code"] < 500, body
     if response_dict["status_code"] >= 400:
         assert set(body) >= {"__type", "message"}, body
+        shape = {each.name: each for each in operation_model.service_model.error_shapes}.get(body.pop("__type"))
+        assert shape is None or misfits(body, shape) == []
         return
     assert misfits(body, operation_model.output_shape) == []
 

@@ -41,8 +41,15 @@ def group_of(destination: Mapping[str, Any]) -> str | None:
 
 
 def tracing_of(given: Mapping[str, Any] | None) -> Mapping[str, Json] | None:
-    """A tracing configuration as it is kept."""
-    return None if given is None else {"enabled": bool(given.get("enabled", False))}
+    """A tracing configuration as it is kept. Raises ApiError InvalidTracingConfiguration."""
+    if given is None:
+        return None
+    enabled: bool | None = given.get("enabled")
+    if enabled is None:
+        raise ApiError(
+            "InvalidTracingConfiguration", "Invalid Tracing Configuration: enabled must be set to true or false."
+        )
+    return {"enabled": enabled}
 
 
 def encryption_of(given: Mapping[str, Any] | None) -> Mapping[str, Json] | None:

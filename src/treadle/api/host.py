@@ -114,7 +114,7 @@ class Host:
         self._express_engine = Engine(memory, self._integrations, clock=self.clock, limits=self.quotas.limits)
         self.express = Express(self._express_engine, self._express_ended, memory.forget)
         self.deletions = Deletions(self.machines, self.engine)
-        self.redrives = Redrives(self.engine, self.machines)
+        self.redrives = Redrives(self.engine, self.machines, self.census)
         self.pages = Pages(b"", self.now)
         self.polls = Polls(self.quotas)
         self.rates = Rates(self.quotas.rates, self.now)

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from treadle.api.census import Census
 from treadle.catalog import Machines
 from treadle.errors import ApiError, Conflict
 from treadle.runtime.engine import Engine
@@ -35,11 +36,14 @@ class _Noted(msgspec.Struct, frozen=True, array_like=True):
 class Redrives:
     """Redrives executions of an engine."""
 
-    def __init__(self, engine: Engine, machines: Machines) -> None:
-        self._engine, self._machines = engine, machines
+    def __init__(self, engine: Engine, machines: Machines, census: Census) -> None:
+        self._engine, self._machines, self._census = engine, machines, census
 
     async def redrive(self, arn: str, token: str | None) -> float:
-        """Redrive an execution; gives when it was. Raises ApiError ExecutionDoesNotExist, ExecutionNotRedrivable."""
+        """Redrive an execution; gives when it was.
+
+        Raises ApiError ExecutionDoesNotExist, ExecutionNotRedrivable, ExecutionLimitExceeded.
+        """
         summary = await self._engine.summary(arn)
         digest = None if token is None else hashlib.sha256(token.encode()).hexdigest()[:32]
         if digest is not None:
@@ -49,6 +53,7 @@ class Redrives:
         reason = await self.reason(summary)
         if reason is not None:
             raise ApiError("ExecutionNotRedrivable", reason)
+        self._census.room_for_execution()
         if digest is not None:
             await self._note(summary, digest)
         return await self._engine.redrive(arn)

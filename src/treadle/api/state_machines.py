@@ -10,7 +10,7 @@ from treadle.api.definitions import check_definition, variable_references
 from treadle.api.host import Host
 from treadle.api.request import Answer, Request, seconds
 from treadle.catalog import Arn, Machine, Settings, parse_arn
-from treadle.catalog.arns import check_name
+from treadle.catalog.arns import check_name, check_role
 from treadle.catalog.machines import Found, missing
 from treadle.catalog.records import version_arn
 from treadle.catalog.tags import checked
@@ -126,19 +126,16 @@ def machine_arn(text: str) -> Arn:
 
 
 async def _settings(host: Host, given: Any) -> Settings:
+    role: str | None = given.get("roleArn")
+    if role is not None:
+        check_role(role)
     return Settings(
         definition=given.get("definition"),
-        role_arn=_role(given.get("roleArn")),
+        role_arn=role,
         logging=await logging_of(host, given.get("loggingConfiguration")),
         tracing=tracing_of(given.get("tracingConfiguration")),
         encryption=encryption_of(given.get("encryptionConfiguration")),
     )
-
-
-def _role(arn: str | None) -> str | None:
-    if arn is not None and not (arn.startswith("arn:") and arn.count(":") >= 5):
-        raise ApiError("InvalidArn", f"Invalid Role Arn: '{arn}'")
-    return arn
 
 
 def _publishing(given: Any) -> bool:

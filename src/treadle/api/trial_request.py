@@ -14,6 +14,7 @@ from treadle.api.definitions import check_definition
 from treadle.api.payloads import read_json
 from treadle.api.request import Request
 from treadle.api.trial_context import check_context
+from treadle.catalog.arns import check_role
 from treadle.errors import ApiError
 from treadle.integrations.aws.mock_answers import STRICT, Unfit, check_mock
 from treadle.language.compile import plan_of
@@ -53,6 +54,8 @@ class Wanted:
 async def wanted(request: Request) -> Wanted:
     """Read a request of TestState. Raises ApiError."""
     given = request.given
+    if "roleArn" in given:
+        check_role(given["roleArn"])
     plan, state, language = await _state(given)
     mocked: Mapping[str, Any] | None = given.get("mock")
     configuration: Mapping[str, Any] = given.get("stateConfiguration") or {}

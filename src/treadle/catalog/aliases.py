@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from treadle.catalog.arns import Arn, parse_arn
-from treadle.catalog.machines import Machines
+from treadle.catalog.machines import Machines, deleting
 from treadle.catalog.records import Alias, Machine, Route
 from treadle.errors import ApiError
 
@@ -61,8 +61,16 @@ class Aliases:
         return _alias(machine, arn)
 
     async def listed(self, arn: Arn) -> list[Alias]:
-        """The aliases of a state machine, or those that lead to one of its versions; those created first come first."""
-        found = (await self._machines.get(arn.unqualified)).aliases.values()
+        """The aliases of a state machine, or those that lead to one of its versions; those created first come first.
+
+        Raises ApiError StateMachineDoesNotExist, StateMachineDeleting, ResourceNotFound.
+        """
+        machine = await self._machines.get(arn.unqualified)
+        if machine.deleting:
+            raise deleting(arn.unqualified)
+        if arn.qualifier is not None and await self._machines.version(arn.unqualified, arn.qualifier) is None:
+            raise not_there()
+        found = machine.aliases.values()
         # Observed on AWS: the documentation promises the newest first.
         return [each for each in found if arn.qualifier is None or any(r.version_arn == arn.text for r in each.routes)]
 

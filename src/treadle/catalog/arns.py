@@ -62,5 +62,11 @@ def check_name(name: str) -> None:
         raise ApiError("InvalidName", f"Invalid Name: '{name}'")
 
 
+def check_role(arn: str) -> None:
+    """Raises ApiError InvalidArn for what is no ARN of a role. Observed on AWS: the words."""
+    if not (arn.startswith("arn:") and arn.count(":") >= 5):
+        raise ApiError("InvalidArn", f"Invalid Role Arn: '{arn}'")
+
+
 def _invalid(why: str) -> ApiError:
     return ApiError("InvalidArn", f"Invalid Arn: '{why}'")
