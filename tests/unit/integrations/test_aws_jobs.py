@@ -307,10 +307,3 @@ def test_a_fleet_is_found_by_its_name() -> None:
             {"InstanceFleetId": "f-1", "TargetSpotCapacity": 2},
         )
         assert "called none" in (refusal(serving(aws), action, {**given, "InstanceFleetName": "none"}).cause or "")
-
-
-def test_a_model_answers_with_json() -> None:
-    with faulty(lambda exchange: exchange.answer({"text": "hi"}, **{"Content-Type": "application/json"})) as aws:
-        given = answer(serving(aws), "bedrock:invokeModel", {"ModelId": "m", "Body": {"prompt": "hi"}})
-        assert aws.seen[0].json == {"prompt": "hi"}
-    assert (given["Body"], given["ContentType"]) == ({"text": "hi"}, "application/json")

@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from treadle.errors import StatesError
 from treadle.integrations.aws.actions import Action, optimised_action
+from treadle.integrations.aws.bedrock import INVOKE_MODEL, invoke_model
 from treadle.integrations.aws.connectors import (
     CONNECTORS,
     LOOKED_UP,
@@ -71,14 +70,15 @@ class OptimisedIntegration:
             raise StatesError("States.TaskFailed", LOST)
         if request.parameters is not None:
             arguments = made(request.parameters, arguments)
-        parsed = await ask(self._sessions, call, action, arguments, _voice(connector, action))
+        voice = _voice(connector, action)
+        if key == INVOKE_MODEL:
+            return await invoke_model(self._sessions, call, action, arguments, voice)
+        parsed = await ask(self._sessions, call, action, arguments, voice)
         answer = action.answer(parsed)
         if request.result is not None:
             answer = made(request.result, None, answer)
         if key in _CHECKS:
             _CHECKS[key](answer)
-        if key == "bedrock:invokeModel":
-            return {**answer, "Body": _parsed(answer.get("Body"))}
         return {**answer, **metadata(parsed)}
 
     async def _by_name(self, call: Call, key: str, connector: Connector, named: ByName, arguments: Json) -> Json:
@@ -154,13 +154,6 @@ def _operation(action: str) -> str:
 
 def _voice(connector: Connector, action: Action) -> Voice:
     return Voice(connector.prefix, connector.other, action.errors, connector.v1_service)
-
-
-def _parsed(body: Json) -> Json:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, TypeError):
-        return body
 
 
 def _without_metadata(answer: Json) -> Json:

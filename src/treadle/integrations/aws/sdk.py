@@ -7,6 +7,7 @@ whether it had happened.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from treadle.errors import StatesError
@@ -63,10 +64,22 @@ def resource_of(call: Call) -> Resource:
     return resource
 
 
-async def ask(sessions: AwsSessions, call: Call, action: Action, arguments: Json, voice: Voice) -> dict[str, Any]:
-    """Call an action on behalf of a task and give what botocore made of the answer. Raises StatesError."""
+async def ask(
+    sessions: AwsSessions,
+    call: Call,
+    action: Action,
+    arguments: Json,
+    voice: Voice,
+    content: Mapping[str, bytes | str] | None = None,
+    most: int | None = None,
+) -> dict[str, Any]:
+    """Call an action on behalf of a task and give what botocore made of the answer. Raises StatesError.
+
+    `content` is parameters that no JSON can hold, as botocore has them. `most` is how many bytes the body of the answer
+    may have; None for as many as the result of a task.
+    """
     try:
-        parameters = action.parameters(arguments, call.idempotency)
+        parameters = action.parameters(arguments, call.idempotency) | dict(content or {})
     except Misfit as misfit:
         raise unusable(arguments, str(misfit)) from None
     except UnicodeError:
@@ -75,4 +88,4 @@ async def ask(sessions: AwsSessions, call: Call, action: Action, arguments: Json
         raise missing(lacking, voice)
     place, name = sessions.place_of(call, action.service.module), resource_of(call).resource_type
     with telling(voice):
-        return await sessions.run(place, lambda client: perform(client, action, parameters, name))
+        return await sessions.run(place, lambda client: perform(client, action, parameters, name, most))

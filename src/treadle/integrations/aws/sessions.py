@@ -28,7 +28,11 @@ _CLIENTS: Final = 256
 _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 65.0
 # AWS: how long these may take before they answer.
-_SLOW: Final = {("Lambda", "Invoke"): 905.0, ("SFN", "StartSyncExecution"): 305.0}
+_SLOW: Final = {
+    ("Lambda", "Invoke"): 905.0,
+    ("SFN", "StartSyncExecution"): 305.0,
+    ("Bedrock Runtime", "InvokeModel"): 905.0,
+}
 _ROLE_SESSION: Final = "treadle"
 
 

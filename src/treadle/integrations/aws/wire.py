@@ -82,8 +82,11 @@ class _Read:
         yield self._content
 
 
-def perform(client: BaseClient, action: Action, parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Make a call and read all of its answer, on the calling thread. `name` is what to call it if it is too large.
+def perform(
+    client: BaseClient, action: Action, parameters: Mapping[str, Any], name: str, most: int | None = None
+) -> dict[str, Any]:
+    """Make a call and read all of its answer, on the calling thread. `name` is what to call it if it is too large;
+    `most` is how many bytes a body may have, None for as many as the result of a task.
 
     Raises what botocore raises, and StatesError States.DataLimitExceeded.
     """
@@ -92,14 +95,13 @@ def perform(client: BaseClient, action: Action, parameters: Mapping[str, Any], n
     try:
         parsed: dict[str, Any] = getattr(client, xform_name(action.operation))(**parameters)
         if action.body in parsed:
-            parsed[action.body] = _text_of(parsed[action.body])
+            parsed[action.body] = _content_of(parsed[action.body], most or Limits().payload_bytes)
     except TooLarge:
         raise StatesError("States.DataLimitExceeded", too_large(name)) from None
     return parsed
 
 
-def _text_of(stream: Any) -> bytes:
-    limit = Limits().payload_bytes
+def _content_of(stream: Any, limit: int) -> bytes:
     try:
         content: bytes = stream.read(limit + 1)
     finally:
