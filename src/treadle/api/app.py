@@ -11,11 +11,12 @@ import asyncio
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final
 
 import msgspec
 
+from treadle.api.asgi import BodyTooLarge, ClientGone, Headers, Receive, Send, read_body
 from treadle.api.constraints import validate
 from treadle.api.host import Host
 from treadle.api.model import operation, status_of
@@ -25,11 +26,6 @@ from treadle.errors import ApiError, StoreError
 
 log = logging.getLogger("treadle.api")
 
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Headers: TypeAlias = Mapping[bytes, bytes]
-
 TARGET: Final = "AWSStepFunctions"
 BODY_SECONDS: Final = 30.0
 """How long a client may take to send a request."""
@@ -37,10 +33,6 @@ REGION: Final = "us-east-1"
 
 _SCOPE: Final = re.compile(rb"Credential=[^/,\s]*/\d{8}/([a-z0-9-]{1,32})/([a-z0-9-]{1,64})/aws4_request")
 _TYPE: Final = b"application/x-amz-json-1.0"
-
-
-class ClientGone(Exception):
-    """Nobody waits for the answer any more."""
 
 
 class StatesApp:
@@ -121,33 +113,15 @@ async def collected(headers: Headers, receive: Receive, most: int) -> bytes:
     Raises ApiError for one that is too long or comes too slowly, ClientGone.
     """
     announced = headers.get(b"content-length", b"0")
-    if not announced.isdigit() or int(announced) > most:
-        raise _too_long(most)
     try:
+        if not announced.isdigit() or int(announced) > most:
+            raise BodyTooLarge
         async with asyncio.timeout(BODY_SECONDS):
-            return await _collected(receive, most)
+            return await read_body(receive, most)
+    except BodyTooLarge:
+        raise ApiError("RequestEntityTooLargeException", f"A request has {most} bytes at the most.") from None
     except TimeoutError:
         raise ApiError("RequestTimeoutException", f"The request took longer than {BODY_SECONDS:g} s.") from None
-
-
-async def _collected(receive: Receive, most: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size > most:
-            raise _too_long(most)
-        parts.append(part)
-        if not message.get("more_body"):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _too_long(most: int) -> ApiError:
-    return ApiError("RequestEntityTooLargeException", f"A request has {most} bytes at the most.")
 
 
 def _parsed(body: bytes) -> Any:

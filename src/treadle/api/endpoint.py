@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from treadle.api.app import ClientGone, Headers, Receive, Send, error_answer, respond, scope_of
+from treadle.api.app import error_answer, respond, scope_of
+from treadle.api.asgi import ClientGone, Headers, Receive, Send
 from treadle.api.guard import Refused
 from treadle.errors import ApiError
 

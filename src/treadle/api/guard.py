@@ -21,7 +21,7 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from treadle.api import signatures
-from treadle.api.app import ClientGone, Message, Receive
+from treadle.api.asgi import BodyTooLarge, Message, Receive, parts_of
 from treadle.api.signatures import Asked, BadSignature, Signature
 from treadle.errors import TreadleError
 
@@ -164,20 +164,15 @@ def _from_here(scope: Mapping[str, Any]) -> bool:
 
 
 async def _hashed(receive: Receive, into: IO[bytes], most: int) -> str:
-    hashing, size = hashlib.sha256(), 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size > most:
-            raise BadSignature("large", f"A request has {most} bytes at the most.")
-        hashing.update(part)
-        into.write(part)
-        if not message.get("more_body"):
-            into.seek(0)
-            return hashing.hexdigest()
+    hashing = hashlib.sha256()
+    try:
+        async for part in parts_of(receive, most):
+            hashing.update(part)
+            into.write(part)
+    except BodyTooLarge:
+        raise BadSignature("large", f"A request has {most} bytes at the most.") from None
+    into.seek(0)
+    return hashing.hexdigest()
 
 
 def _again(body: IO[bytes], receive: Receive) -> Receive:

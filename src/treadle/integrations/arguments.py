@@ -1,16 +1,16 @@
-"""Reading a Task's Arguments: each member as the integration needs it, or a failure that names the member.
+"""Reading a Task's Arguments: each member as the integration needs it, or the task fails.
 
-Owns the words for what cannot be used. AWS fails such a task with States.Runtime, which nothing retries or catches.
+Owns which failure that is: on AWS it is States.Runtime, which nothing retries or catches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from typing import Final
 
 from treadle.errors import StatesError
+from treadle.language.members import Members
 from treadle.language.resources import parse_resource
-from treadle.language.scope import Json
-from treadle.language.values import is_object
 from treadle.runtime.ports import Call
 
 
@@ -29,34 +29,8 @@ def expect_action(call: Call, actions: Collection[str]) -> str:
     return action
 
 
-def members(value: Json, where: str = "Arguments") -> Mapping[str, Json]:
-    """An object."""
-    if not is_object(value):
-        raise unusable(f"{where} must be an object")
-    return value
-
-
-def required_text(given: Mapping[str, Json], name: str) -> str:
-    """A member that must be there, and be a text that is not empty."""
-    value = optional_text(given, name)
-    if not value:
-        raise unusable(f"The field '{name}' is required but was missing")
-    return value
-
-
-def optional_text(given: Mapping[str, Json], name: str) -> str | None:
-    """A member that is a text where it is there."""
-    value = given.get(name)
-    if value is not None and not isinstance(value, str):
-        raise unusable(f"The field '{name}' must be a string")
-    return value
-
-
-def one_of(given: Mapping[str, Json], name: str, known: Collection[str], default: str | None = None) -> str:
-    """A member that is one of these texts."""
-    value = optional_text(given, name) or default
-    if value is None:
-        raise unusable(f"The field '{name}' is required but was missing")
-    if value not in known:
-        raise unusable(f"The field '{name}' must be one of {', '.join(known)}, not '{value[:80]}'")
-    return value
+_MEMBERS: Final = Members(unusable)
+members = _MEMBERS.object
+required_text = _MEMBERS.required_text
+optional_text = _MEMBERS.optional_text
+one_of = _MEMBERS.one_of

@@ -22,6 +22,7 @@ from treadle.items.json_lines import json_lines_blocks
 from treadle.items.objects import Bucket, Fault, Listed, Object
 from treadle.items.parquet_rows import parquet_blocks
 from treadle.items.pieces import pieces
+from treadle.language.members import Members
 from treadle.language.scope import Json
 from treadle.language.values import is_array, is_object
 
@@ -30,6 +31,8 @@ FILE_LIMIT: Final = 10 * 1024**3
 
 MANIFEST_LIMIT: Final = 64 * 1024 * 1024
 """An inventory's manifest is read as a whole; one of this size would name half a million files."""
+
+_MEMBERS: Final = Members(Fault)
 
 LIST, GET = "listObjectsV2", "getObject"
 
@@ -48,16 +51,16 @@ def blocks(access: Access, resource: str, arguments: Json, config: Json) -> Iter
     """The data set's items. Raises Fault, now or while it is read."""
     given: Mapping[str, Json] = arguments if is_object(arguments) else {}
     settings: Mapping[str, Json] = config if is_object(config) else {}
-    owner, version = _text(given, "ExpectedBucketOwner"), _text(given, "VersionId")
-    bucket = access.bucket(_required(given, "Bucket"), owner)
+    owner, version = _MEMBERS.optional_text(given, "ExpectedBucketOwner"), _MEMBERS.optional_text(given, "VersionId")
+    bucket = access.bucket(_MEMBERS.required_text(given, "Bucket"), owner)
     match resource.rpartition(":")[2]:
         case "listObjectsV2":
-            prefix = _text(given, "Prefix") or ""
+            prefix = _MEMBERS.optional_text(given, "Prefix") or ""
             if settings.get("Transformation", "NONE") == "NONE":
                 return _listed(bucket, prefix)
             return _loaded(bucket, prefix, _format(settings))
         case "getObject":
-            return _object(access, bucket, owner, _required(given, "Key"), version, settings)
+            return _object(access, bucket, owner, _MEMBERS.required_text(given, "Key"), version, settings)
         case action:
             raise Fault(f"{action} reads no items; use s3:{GET} or s3:{LIST}")
 
@@ -90,7 +93,7 @@ def _format(settings: Mapping[str, Json], *, header: bool = True) -> Format:
         case "CSV":
             return Format("CSV", _delimiter(settings), _headers(settings, header=header))
         case "JSON":
-            return Format("JSON", pointer=_text(settings, "ItemsPointer"))
+            return Format("JSON", pointer=_MEMBERS.optional_text(settings, "ItemsPointer"))
         case "JSONL" | "PARQUET":
             return Format(kind)
         case None:
@@ -117,20 +120,6 @@ def _headers(settings: Mapping[str, Json], *, header: bool) -> Sequence[str] | N
             raise Fault("CSVHeaders must be a list of the columns' names where CSVHeaderLocation is GIVEN")
         case _:
             raise Fault(f"CSVHeaderLocation is {where!r}; it must be FIRST_ROW or GIVEN")
-
-
-def _required(given: Mapping[str, Json], name: str) -> str:
-    text = _text(given, name)
-    if not text:
-        raise Fault(f"The arguments of the reader have no {name}")
-    return text
-
-
-def _text(given: Mapping[str, Json], name: str) -> str | None:
-    value = given.get(name)
-    if value is not None and not isinstance(value, str):
-        raise Fault(f"{name} must be a string")
-    return value
 
 
 # ---- sources ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
-from treadle.api.app import ClientGone, Headers, Receive, Send, collected, region_of, while_connected
+from treadle.api.app import collected, region_of, while_connected
+from treadle.api.asgi import ClientGone, Headers, Receive, Send
 from treadle.errors import ApiError, StoreError
 from treadle.lambda_api.operations import OPERATIONS
 from treadle.lambda_api.protocol import Operation, Reply, members, operation, refusal, reply

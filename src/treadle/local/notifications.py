@@ -10,10 +10,10 @@ import json
 import logging
 from typing import Final
 
+from treadle.api.asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, answer, read_body
 from treadle.errors import TreadleError
 from treadle.language.scope import Json
 from treadle.local.addresses import NOTIFICATIONS
-from treadle.local.asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, answer, read_body
 from treadle.local.events.targets import Submit
 from treadle.local.shapes import fields
 

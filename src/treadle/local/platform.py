@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from treadle.api.app import StatesApp
+from treadle.api.asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, answer, read_body
 from treadle.api.endpoint import Backend, Endpoint
 from treadle.api.guard import SignedOnly
 from treadle.api.host import Host
@@ -30,7 +31,6 @@ from treadle.integrations.aws.sessions import LOCAL, Keys
 from treadle.lambda_api import Lambda, LambdaApp
 from treadle.lambda_api.objects import fetching
 from treadle.local.addresses import NOTIFICATIONS
-from treadle.local.asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, answer, read_body
 from treadle.local.cloud.child import Child
 from treadle.local.cloud.proxy import Proxy
 from treadle.local.events.rules import Rules

@@ -181,8 +181,8 @@ def test_a_manifest_opens_no_file_outside_of_its_folder(tmp_path: Path, local_cl
 @pytest.mark.parametrize(
     ("arguments", "config", "told"),
     [
-        ({}, CSV, "The arguments of the reader have no Key"),
-        ({"Key": 5}, CSV, "Key must be a string"),
+        ({}, CSV, "The field 'Key' is required but was missing"),
+        ({"Key": 5}, CSV, "The field 'Key' must be a string"),
         ({"Key": "file"}, {}, "ReaderConfig has no InputType"),
         ({"Key": "file"}, {"InputType": "XML"}, "InputType is 'XML'; it must be CSV, JSON"),
         ({"Key": "file"}, {"ManifestType": "X"}, "ManifestType is 'X'; it must be"),

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from treadle.local.asgi import Receive, Scope, Send, answer
+from treadle.api.asgi import Receive, Scope, Send, answer
 from treadle.local.cloud.child import Child
 from treadle.local.errors import CloudError
 

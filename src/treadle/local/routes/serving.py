@@ -16,10 +16,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
+from treadle.api.asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, answer, read_body
 from treadle.errors import ApiError, TreadleError
 from treadle.functions import Functions
 from treadle.language.scope import Json
-from treadle.local.asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, answer, read_body
 from treadle.local.register import LocalRegister
 from treadle.local.routes.payload import Answered, Asked, answer_of, event_of
 from treadle.local.routes.reading import Authorizer, Route, find_route, read_routes
