@@ -96,16 +96,40 @@ def test_a_mock_configuration_answers_a_run(treadle: Treadle, folder: Path) -> N
 
 def test_exploring_tells_what_ends_badly_and_writes_scenarios_that_are_green(treadle: Treadle, folder: Path) -> None:
     result = treadle("test", "--explore", "orders.asl.json", "--write", "found")
-    assert result.exit_code == 0, result.stderr
+    assert result.exit_code == 1, result.stderr
     assert "orders.asl.json: 3 of 3 branches reached" in result.stdout
-    assert "'Ship' fails with Unexpected: nothing catches it" in result.stdout
+    assert "! uncaught: 'Ship' fails with Unexpected: nothing catches it" in result.stdout
     assert treadle("test", "found").exit_code == 0
     again = treadle("test", "--explore", "orders.asl.json", "--write", "found")
     assert (again.exit_code, "is there already" in again.stderr) == (2, True)
-    (told,) = json.loads(treadle("test", "--explore", "orders.asl.json", "--json").stdout)
+    result = treadle("test", "--explore", "orders.asl.json", "--json", "--accept", "uncaught", "--accept", "forgotten")
+    (told,) = json.loads(result.stdout)
     assert (told["branches"], told["reached"], told["ways"][0]["status"]) == (3, 3, "SUCCEEDED")
+    assert ({each["fails"] for each in told["findings"]}, result.exit_code) == ({False}, 0)
 
 
-def test_write_without_explore_is_refused(treadle: Treadle, scenarios: Path) -> None:
-    result = treadle("test", "orders.scenario.yaml", "--write", "found")
-    assert (result.exit_code, "--write: it goes with --explore" in result.stderr) == (2, True)
+def test_what_was_not_found_fails_only_when_strict(treadle: Treadle, folder: Path) -> None:
+    rules = [{"Variable": "$.n", "NumericEquals": 1, "Next": "Odd"}]
+    states = {
+        "Set": {"Type": "Pass", "Result": {"n": 2}, "Next": "Which"},
+        "Which": {"Type": "Choice", "Choices": rules, "Default": "End"},
+        "Odd": {"Type": "Succeed"},
+        "End": {"Type": "Succeed"},
+    }
+    (folder / "fixed.asl.json").write_text(json.dumps({"StartAt": "Set", "States": states}))
+    result = treadle("test", "--explore", "fixed.asl.json")
+    assert (result.exit_code, "- not-found: 'Which' was not seen to go to 'Odd'" in result.stdout) == (0, True)
+    strict = treadle("test", "--explore", "fixed.asl.json", "--strict", "--junit", "report.xml")
+    assert (strict.exit_code, "! not-found: 'Which' was not seen to go to 'Odd'" in strict.stdout) == (1, True)
+    suites = ElementTree.parse(folder / "report.xml").getroot()
+    assert (suites.attrib["tests"], suites.attrib["failures"]) == ("3", "2")
+    assert [each.attrib["name"] for each in suites.iter("testcase") if len(each)] == [
+        "not-found: Which",
+        "not-found: Odd",
+    ]
+
+
+@pytest.mark.parametrize("option", [("--write", "found"), ("--failures", "2"), ("--accept", "endless"), ("--strict",)])
+def test_an_option_of_explore_without_it_is_refused(treadle: Treadle, scenarios: Path, option: tuple[str, ...]) -> None:
+    result = treadle("test", "orders.scenario.yaml", *option)
+    assert (result.exit_code, f"{option[0]}: it goes with --explore" in result.stderr) == (2, True)

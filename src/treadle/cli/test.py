@@ -16,19 +16,28 @@ from treadle.cli.app import command
 from treadle.cli.problems import FAILED, OK, Problem
 from treadle.cli.show import clean, console, write, write_json
 from treadle.scenarios.play import Outcome, play
-from treadle.scenarios.reading import read_machine, read_scenarios, scenario_files
+from treadle.scenarios.reading import read_scenarios, scenario_files
 from treadle.scenarios.report import as_json as outcome_as_json
 from treadle.scenarios.report import as_junit
 from treadle.scenarios.scenario import Scenario, WorkflowType
 from treadle.scenarios.trace import report
 
 
-@command(example="treadle test tests --junit report.xml\ntreadle test --explore orders.asl.json --write tests")
+@command(example="treadle test tests --junit report.xml\ntreadle test --explore orders.asl.json --accept uncaught")
 @click.argument("paths", nargs=-1, required=True, metavar="SCENARIO...")
 @click.option("-k", "--only", metavar="TEXT", help="Only the scenarios that have this text in their names.")
 @click.option("--junit", metavar="FILE", help="Write the outcomes as JUnit XML, too.")
 @click.option("--explore", "exploring", is_flag=True, help="Take definitions, and find scenarios and what ends badly.")
 @click.option("--write", "folder", metavar="DIR", help="With --explore: write the scenarios that were found there.")
+@click.option("--failures", type=click.IntRange(0, 2), metavar="N", help="With --explore: failures in one run, 0 to 2.")
+@click.option(
+    "--accept",
+    "accepted",
+    type=click.Choice(("uncaught", "forgotten", "endless", "unreachable")),
+    multiple=True,
+    help="With --explore: what ends badly in this way does not fail.",
+)
+@click.option("--strict", is_flag=True, help="With --explore: what was not found fails, too.")
 @options.workflow_type
 @options.as_json
 def test(
@@ -37,6 +46,9 @@ def test(
     junit: str | None,
     exploring: bool,
     folder: str | None,
+    failures: int | None,
+    accepted: tuple[str, ...],
+    strict: bool,
     kind: WorkflowType,
     as_json: bool,
 ) -> int:
@@ -45,52 +57,20 @@ def test(
     With --explore, SCENARIO is a definition: every branch that can be reached with one failure is looked for.
 
     A MockConfigFile.json of Step Functions Local is a scenario file, too. The exit status is 0 when all is as expected,
-    1 when a scenario differs, 2 when a file is wrong.
+    1 when a scenario differs or a path ends badly, 2 when a file is wrong.
     """
     if exploring:
-        return _explore(paths, folder, kind, as_json)
-    if folder is not None:
-        raise Problem("--write: it goes with --explore, and there is no --explore.")
+        from treadle.cli.explore import explored
+
+        count = 1 if failures is None else failures
+        return explored(paths, kind, count, folder, accepted, strict, as_json, lambda text: _write_junit(junit, text))
+    given = {"--write": folder, "--failures": failures, "--accept": accepted or None, "--strict": strict or None}
+    if lonely := next((name for name, value in given.items() if value is not None), None):
+        raise Problem(f"{lonely}: it goes with --explore, and there is no --explore.")
     outcomes = [play(each) for each in _scenarios(paths, only)]
-    _write_junit(junit, outcomes)
+    _write_junit(junit, as_junit(outcomes))
     _tell(outcomes, as_json)
     return OK if all(each.passed for each in outcomes) else FAILED
-
-
-def _explore(paths: tuple[str, ...], folder: str | None, kind: WorkflowType, json: bool) -> int:
-    from treadle.scenarios.exploring import explore, write_scenarios
-
-    explorations = [explore(read_machine(path, kind)) for path in paths]
-    files = [str(write_scenarios(each, Path(folder))) for each in explorations] if folder is not None else []
-    if json:
-        write_json(
-            [
-                {
-                    "definition": each.machine.path,
-                    "branches": len(each.branches),
-                    "reached": len(each.reached),
-                    "ways": [{"name": one.name, "status": one.tried.run.status} for one in each.explored],
-                    "findings": each.findings,
-                    "files": files,
-                }
-                for each in explorations
-            ]
-        )
-        return OK
-    out = console()
-    for found in explorations:
-        count, total = len(found.reached), len(found.branches)
-        heading = f"{found.machine.path}: {count} of {total} branches reached, {len(found.explored)} ways"
-        write(Text(clean(heading), "bold"), out)
-        for explored in found.explored:
-            run = explored.tried.run
-            told = f" {run.error}" if run.error else ""
-            write(Text(f"  {clean(explored.name)}  ") + Text(f"{run.status}{clean(told)}", "dim"), out)
-        for finding in found.findings:
-            write(Text(f"  ! {clean(finding)}", "yellow"), out)
-    for file in files:
-        write(f"written: {file}", out)
-    return OK
 
 
 def _scenarios(paths: tuple[str, ...], only: str | None) -> list[Scenario]:
@@ -104,11 +84,11 @@ def _scenarios(paths: tuple[str, ...], only: str | None) -> list[Scenario]:
     return chosen
 
 
-def _write_junit(path: str | None, outcomes: list[Outcome]) -> None:
+def _write_junit(path: str | None, text: str) -> None:
     if path is None:
         return
     try:
-        Path(path).write_text(as_junit(outcomes), encoding="utf-8")
+        Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise Problem(f"--junit: {path} cannot be written: {error.strerror}.") from None
 

@@ -60,7 +60,7 @@ def play(
     """
     answers = {**script_of(scenario.answers), **tasks}
     world = World(answers, seed=scenario.seed, limits=limits)
-    run = world.start(scenario.machine.plan, scenario.input)
+    run = world.start(scenario.machine.plan, scenario.input, scenario.machine.identity)
     world.run()
     return Outcome(scenario, run, tuple(_differences(scenario, world, run)))
 

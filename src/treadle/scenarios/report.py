@@ -50,20 +50,30 @@ def as_junit(outcomes: Sequence[Outcome]) -> str:
             case = ElementTree.SubElement(
                 suite,
                 "testcase",
-                {"classname": machine, "name": _clean(scenario.name), "time": f"{outcome.run.seconds:.3f}"},
+                {"classname": machine, "name": xml_text(scenario.name), "time": f"{outcome.run.seconds:.3f}"},
             )
             if not outcome.passed:
-                first = _clean(str(outcome.differences[0]))
+                first = xml_text(str(outcome.differences[0]))
                 failure = ElementTree.SubElement(case, "failure", {"message": first, "type": "Difference"})
-                failure.text = _clean("\n".join([scenario.place, *report(outcome)]))
+                failure.text = xml_text("\n".join([scenario.place, *report(outcome)]))
+    return xml_document(root)
+
+
+def xml_document(root: ElementTree.Element) -> str:
+    """The text of an XML document, a line for each element."""
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
 def _counts(outcomes: Sequence[Outcome]) -> dict[str, str]:
-    failures = sum(not each.passed for each in outcomes)
-    return {"tests": str(len(outcomes)), "failures": str(failures), "errors": "0", "skipped": "0"}
+    return counts(len(outcomes), sum(not each.passed for each in outcomes))
 
 
-def _clean(text: str) -> str:
+def counts(tests: int, failures: int) -> dict[str, str]:
+    """The numbers at the head of a suite."""
+    return {"tests": str(tests), "failures": str(failures), "errors": "0", "skipped": "0"}
+
+
+def xml_text(text: str) -> str:
+    """The text without what may not stand in XML."""
     return _NO_XML.sub("\ufffd", text)

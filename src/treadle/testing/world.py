@@ -11,7 +11,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -62,10 +62,16 @@ START: Final = 1_767_225_600.0
 _ACCOUNT: Final = "arn:aws:states:us-east-1:123456789012"
 
 
-def identity_of(machine: str = "machine", name: str = "run") -> Identity:
+def identity_of(
+    machine: str = "machine", name: str = "run", type: Literal["STANDARD", "EXPRESS"] = "STANDARD"
+) -> Identity:
     """The identity of a make-believe execution."""
+    arn = f"{_ACCOUNT}:execution:{machine}:{name}"
+    if type == "EXPRESS":
+        # AWS: names of Express executions may repeat, so the ARN ends with an identifier of its own.
+        arn = f"{_ACCOUNT}:express:{machine}:{name}:00000000-0000-4000-8000-000000000000"
     return Identity(
-        arn=f"{_ACCOUNT}:execution:{machine}:{name}",
+        arn=arn,
         name=name,
         role_arn="arn:aws:iam::123456789012:role/treadle",
         machine_arn=f"{_ACCOUNT}:stateMachine:{machine}",

@@ -38,6 +38,10 @@ TRUE_WARNINGS = {
         # A placeholder went wrong: the name is States.TaskFailedId.
         "RETRY_CANNOT_OCCUR"
     },
+    "s3-bucket-nested-distributed-map__statemachine__statemachine.asl.json": {
+        # The inner Map has no ItemReader that could fail.
+        "RETRY_CANNOT_OCCUR"
+    },
     "distributed-data-stream-aggregator__statemachine__statemachine.asl.json": {
         "UNUSED_VARIABLE",
         "TASK_WITHOUT_TIMEOUT",
@@ -48,7 +52,11 @@ TRUE_WARNINGS = {
 def filled(text: str) -> str:
     """The text with every placeholder filled in: by an ARN where a Resource stands, else by a word or a number."""
     function = "arn:aws:lambda:eu-central-1:123456789012:function:placeholder"
+    callback = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
     text = text.replace("${partition}", "aws")
+    # Only a callback has a task token.
+    token = r'(?=(?:(?!"Resource").)*\$\$\.Task\.Token)'
+    text = re.sub(rf'("Resource"\s*:\s*)"\$\{{[^}}]*\}}"{token}', rf'\1"{callback}"', text, flags=re.DOTALL)
     text = re.sub(r'("Resource"\s*:\s*)"\$\{[^}]*\}"', rf'\1"{function}"', text)
     text = re.sub(r"^(\s*Resource:\s*)['\"]?\$\{[^}]*\}['\"]?\s*$", rf"\1{function}", text, flags=re.MULTILINE)
     # Outside of quotes a number must stand.

@@ -51,6 +51,7 @@ _OF_CONTAINERS: Final = frozenset(
         "States.ResultWriterFailed",
     }
 )
+_PARTS: Final = ("ItemReader", "ResultWriter")
 _OF_JSONPATH: Final = frozenset(
     {"States.ResultPathMatchFailure", "States.ParameterPathFailure", "States.IntrinsicFailure"}
 )
@@ -91,8 +92,8 @@ def impossible(machine: Scope) -> Findings:
             for index, handler in enumerate(handlers):
                 names = _names(handler)
                 for name in names:
-                    reason = "" if name in raised and state.scopes else _why_impossible(name, state)
-                    if reason := reason or _why_shadowed(name, earlier):
+                    reason = "" if name in raised and state.scopes else why_impossible(name, state)
+                    if reason := reason or why_shadowed(name, earlier):
                         message = f"'{name}' never matches here: {reason}"
                         at = (*path, index, "ErrorEquals")
                         yield warning("RETRY_CANNOT_OCCUR", message, at, "Remove the name, or correct it.")
@@ -105,7 +106,8 @@ def _raised_by_fail_states(machine: Scope) -> frozenset[str]:
     return frozenset(name for name in errors if isinstance(name, str))
 
 
-def _why_impossible(name: str, state: State) -> str:
+def why_impossible(name: str, state: State) -> str:
+    """Why a state itself never fails with this error; nothing where it may. What is inside it may still raise it."""
     if not name.startswith("States."):
         return ""
     if name == "States.Runtime":
@@ -113,6 +115,16 @@ def _why_impossible(name: str, state: State) -> str:
     is_http = name.startswith("States.Http.")
     if name not in _PREDEFINED and not _HTTP_STATUS.fullmatch(name):
         return "there is no such predefined error, and names that begin with 'States.' are reserved"
+    if state.is_distributed_map:
+        # Its children are executions of their own, so none of their errors is its own.
+        return next(
+            (
+                f"the Map has no {part}"
+                for part in _PARTS
+                if name == f"States.{part}Failed" and part not in state.fields
+            ),
+            "",
+        )
     if state.type != "Task":
         return ""
     return next(
@@ -141,7 +153,8 @@ def _has_heartbeat(state: State) -> bool:
     return "HeartbeatSeconds" in state.fields or "HeartbeatSecondsPath" in state.fields
 
 
-def _why_shadowed(name: str, earlier: set[str]) -> str:
+def why_shadowed(name: str, earlier: set[str]) -> str:
+    """Why a retrier or catcher never gets an error for which earlier ones name these; nothing where it may."""
     if name in earlier:
         return "an earlier element of the list names it"
     # ASL 'Error names': States.TaskFailed stands for any failure of a task but a timeout.

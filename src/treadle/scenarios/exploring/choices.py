@@ -26,7 +26,9 @@ _OF_TYPE: Final[dict[str, tuple[Json, Json]]] = {
 }
 _LITERAL: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"|(-?\d+(?:\.\d+)?)|\b(true|false|null)\b")
 _WORDS: Final[dict[str, Json]] = {"true": True, "false": False, "null": None}
-_MOST: Final = 12
+_MOST: Final = 14
+_AMOUNTS: Final[tuple[Json, ...]] = (0, 2, 1_000_000, [], [{}, {}, {}])
+"""For what is compared with another value: numbers, and lists that are counted."""
 
 Place = tuple[Root, str, Keys]
 
@@ -52,7 +54,7 @@ def _of_rule(state: State, rule: dict[str, Json]) -> Iterator[tuple[Read, list[J
         values = [_literal(match) for match in _LITERAL.finditer(condition)]
         around = [other for each in values for other in _around(each)]
         for read in reads_in(state, condition):
-            yield read, [*around, True, False, ABSENT, [{}], []]
+            yield read, [*around, *(() if values else _AMOUNTS), True, False, ABSENT, [{}], []]
     for name in ("And", "Or"):
         for inner in rule.get(name, []):
             yield from _of_rule(state, inner)
@@ -60,8 +62,9 @@ def _of_rule(state: State, rule: dict[str, Json]) -> Iterator[tuple[Read, list[J
         yield from _of_rule(state, rule["Not"])
     if isinstance(rule.get("Variable"), str):
         values = list(_of_comparison(rule))
-        for read in reads_in(state, rule["Variable"]):
-            yield read, values
+        for text in (rule["Variable"], *(each for name, each in rule.items() if name.endswith("Path"))):
+            for read in reads_in(state, text):
+                yield read, values
 
 
 def _literal(match: re.Match[str]) -> Json:
@@ -80,7 +83,7 @@ def _of_comparison(rule: dict[str, Json]) -> Iterator[Json]:
         elif name.startswith("Timestamp"):
             yield from (_EARLY, value if isinstance(value, str) and not name.endswith("Path") else _EARLY, _LATE)
         elif name.endswith("Path"):
-            yield from (0, 1, 2, "text")
+            yield from (*_AMOUNTS, "text", "other", True, False)
         elif name.startswith(("String", "Numeric", "Boolean")):
             yield from _around(value)
 

@@ -1,18 +1,19 @@
-"""Inputs and answers that are being looked for, and where a value in a run came from.
+"""Inputs and answers that are being looked for.
 
-Values go through a run by reference, so the object that a state sees is the object in the input or in an answer; an
-object that ResultPath copied is known by what it still shares. Owns changing them.
+Owns reading and changing them at a path, also inside a text that holds JSON. Neighbour: origins.py, which knows at
+which path a value that a state sees comes from.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from treadle.language.scope import Json
 from treadle.language.values import is_array, is_object
-from treadle.scenarios.exploring.reads import Keys
+from treadle.scenarios.exploring.reads import AS_JSON, Keys
 
 ABSENT: Final[Any] = object()
 """In the place of a value: it shall not be there."""
@@ -21,6 +22,11 @@ INPUT: Final = ("", 0)
 """The source of what came with the start; any other is a state and the number of its answer."""
 
 Source = tuple[str, int]
+
+
+def state_of(key: str) -> str:
+    """The state for which an answer stands: its own, or that of its reader or writer."""
+    return key.removesuffix(".ItemReader").removesuffix(".ResultWriter")
 
 
 @dataclass
@@ -36,59 +42,39 @@ class Data:
 
     def get(self, source: Source) -> Json:
         """The value of a source."""
-        return self.input if source == INPUT else self.answers[source[0]][source[1]].get("return")
+        if source == INPUT:
+            return self.input
+        answers, turn = self._turn(source)
+        return answers[turn].get("return")
+
+    def has(self, source: Source) -> bool:
+        """Whether the source gives a value: a call that is made to fail gives none."""
+        if source == INPUT:
+            return True
+        answers, turn = self._turn(source)
+        return "return" in answers[turn]
+
+    def _turn(self, source: Source) -> tuple[list[dict[str, Json]], int]:
+        """The answers of a state, and which of them answers a call: the last one all further calls."""
+        answers = self.answers[source[0]]
+        return answers, min(source[1], len(answers) - 1)
 
     def put(self, source: Source, path: Keys, value: Json, once: bool = False) -> None:
         """Change the value of a source. `once`: calls after this one are answered as before."""
         if source == INPUT:
             self.input = _put(self.input, path, value)
             return
-        answers, turn = self.answers[source[0]], source[1]
+        answers, turn = self._turn(source)
         before = copy.deepcopy(answers[turn])
         answers[turn] = {**answers[turn], "return": _put(answers[turn].get("return"), path, value)}
         if once and turn == len(answers) - 1:
             answers.append(before)
 
-    def sources(self) -> list[Source]:
-        """Everything that a value may come from."""
-        given = [(state, turn) for state, turns in self.answers.items() for turn in range(len(turns))]
-        return [INPUT, *(each for each in given if "return" in self.answers[each[0]][each[1]])]
-
-    def locate(self, root: Json, path: Keys) -> tuple[Source, Keys]:
-        """Where the value at a path of a document comes from, or would have to."""
-        known: dict[int, tuple[Source, Keys]] = {}
-        for source in self.sources():
-            _index(self.get(source), source, (), known)
-        found: tuple[Source, Keys] | None = None
-        node, at = root, 0
-        while True:
-            if id(node) in known and (is_object(node) or is_array(node)):
-                source, start = known[id(node)]
-                found = source, start + path[at:]
-            elif found is None and is_object(node) and (akin := self._akin(node, known)):
-                found = akin[0], akin[1] + path[at:]
-            if at == len(path):
-                break
-            inner = step(node, path[at])
-            if inner is ABSENT:
-                break
-            node, at = inner, at + 1
-        return found or (INPUT, path)
-
-    def _akin(self, node: dict[str, Json], known: dict[int, tuple[Source, Keys]]) -> tuple[Source, Keys] | None:
-        """The object that this one was copied from: the one that shares most members with it."""
-        best: tuple[int, Source] | None = None
-        for source in self.sources():
-            value = self.get(source)
-            if is_object(value):
-                shared = sum(node.get(name, ABSENT) is each for name, each in value.items())
-                if shared and (best is None or shared > best[0]):
-                    best = shared, source
-        return None if best is None else (best[1], ())
-
 
 def step(node: Json, key: str | int) -> Json:
     """One step of a path; a name goes into the first element of a list, as JSONata goes into all."""
+    if key == AS_JSON:
+        return _document(node)
     if is_array(node) and isinstance(key, str):
         node = node[0] if node else None
     if is_object(node) and isinstance(key, str):
@@ -96,6 +82,13 @@ def step(node: Json, key: str | int) -> Json:
     if is_array(node) and isinstance(key, int):
         return node[key] if key < len(node) else ABSENT
     return ABSENT
+
+
+def _document(text: Json) -> Json:
+    try:
+        return json.loads(text) if isinstance(text, str) else ABSENT
+    except ValueError:
+        return ABSENT
 
 
 def resolve(node: Json, path: Keys) -> Json:
@@ -107,21 +100,13 @@ def resolve(node: Json, path: Keys) -> Json:
     return node
 
 
-def _index(value: Json, source: Source, path: Keys, known: dict[int, tuple[Source, Keys]]) -> None:
-    if is_object(value):
-        known.setdefault(id(value), (source, path))
-        for name, each in value.items():
-            _index(each, source, (*path, name), known)
-    elif is_array(value):
-        known.setdefault(id(value), (source, path))
-        for index, each in enumerate(value):
-            _index(each, source, (*path, index), known)
-
-
 def _put(node: Json, path: Keys, value: Json) -> Json:
     if not path:
         return copy.deepcopy(value) if value is not ABSENT else {}
     key, rest = path[0], path[1:]
+    if key == AS_JSON:
+        inside = _document(node)
+        return json.dumps(_put({} if inside is ABSENT else inside, rest, value), ensure_ascii=False)
     if isinstance(key, int):
         items = list(node) if is_array(node) else []
         items += [{} for _ in range(key + 1 - len(items))]

@@ -1,51 +1,54 @@
 """Explores a machine: its branches, each Task failing, and what ends badly. Gives scenarios for all of it.
 
 Owns what is tried and in which order: the way through, then each way of each Choice that was met, then one failure of
-each Task that was called. What a scenario expects is what its run did.
+each Task that was called and, where two are allowed, of each that is called only after a failure. What a scenario
+expects is what its run did; what is told of it stands in findings.py.
 """
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice, product
 from typing import Final
 
-from treadle.language.plan import ChoicePlan, Plan, StatePlan, TaskPlan
-from treadle.language.scope import Json
-from treadle.scenarios.exploring.choices import ways
-from treadle.scenarios.exploring.data import Data, Source
-from treadle.scenarios.exploring.reads import Keys
-from treadle.scenarios.exploring.search import LIMITS, Search, Tried
+from treadle.language.plan import ChoicePlan, Plan, StatePlan
+from treadle.scenarios.exploring.data import Data, state_of
+from treadle.scenarios.exploring.failing import failures_of
+from treadle.scenarios.exploring.findings import (
+    Edge,
+    Finding,
+    Unreached,
+    endless,
+    forgotten,
+    not_entered,
+    told_of,
+    uncaught,
+    unreached,
+    wanting,
+)
+from treadle.scenarios.exploring.search import Search, Tried
 from treadle.scenarios.scenario import Expectation, Machine, Scenario
-from treadle.testing.script import NO_ANSWER
 
-_WAYS: Final = 40
-"""How many combinations of values are tried for one Choice."""
-_UNEXPECTED: Final = "Unexpected"
-"""An error that no definition knows by name."""
-_NOT_TO_BE_RAISED: Final = ("States.ALL", "States.Runtime", "States.DataLimitExceeded")
-Edge = tuple[str, str]
+_BASES: Final = 3
+"""From how many runs another way of one Choice is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """One run that was found: a name for what happens in it, its data, and how it went."""
+    """One run that was found: a name for what happens in it, its data, how it went, and how much fails in it."""
 
     name: str
     data: Data
     tried: Tried
+    failures: int
 
     def scenario(self, machine: Machine) -> Scenario:
         """The run as a scenario that expects what it did."""
         run = self.tried.run
-        answers = {name: each for name, each in self.data.answers.items() if self._asked(name)}
+        answers = {key: each for key, each in self.data.answers.items() if state_of(key) in self.tried.entered}
         expect = Expectation(status=run.status, error=run.error, path=tuple(run.path))
         return Scenario(self.name, machine, self.data.input, answers, expect)
-
-    def _asked(self, name: str) -> bool:
-        return name.partition(".Item")[0].partition(".Result")[0] in self.tried.entered
 
 
 @dataclass
@@ -54,9 +57,10 @@ class Exploration:
 
     machine: Machine
     explored: list[Explored] = field(default_factory=list[Explored])
-    findings: list[str] = field(default_factory=list[str])
+    findings: list[Finding] = field(default_factory=list[Finding])
     branches: set[Edge] = field(default_factory=set[Edge])
     reached: set[Edge] = field(default_factory=set[Edge])
+    unreached: list[Unreached] = field(default_factory=list[Unreached])
     states: set[str] = field(default_factory=set[str])
     runs: int = 0
 
@@ -66,35 +70,38 @@ class Exploration:
         return [each.scenario(self.machine) for each in self.explored if not each.tried.endless]
 
 
-def explore(machine: Machine) -> Exploration:
-    """Explore a machine."""
-    explorer = _Explorer(machine)
+def explore(machine: Machine, failures: int = 1) -> Exploration:
+    """Explore a machine with so many failures in one run, 0 to 2."""
+    explorer = _Explorer(machine, failures)
     explorer.walk()
     return explorer.exploration
 
 
 class _Explorer:
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, failures: int) -> None:
         self.search = Search(machine)
+        self.failures = failures
         self.exploration = Exploration(machine, branches=set(_edges(machine.plan)))
         self.around = dict(_around(machine.plan, ()))
-        self.looked_at: set[str] = set()
+        self.looked_at: Counter[str] = Counter()
+        self.failed: set[str] = set()
 
     def walk(self) -> None:
-        self.keep("the way through", self.way_through())
-        for explored in self.exploration.explored:  # grows meanwhile
-            self.other_ways(explored)
-        met = list(self.exploration.explored)
-        for name, plan in self.search.plans.items():
-            if isinstance(plan, TaskPlan):
-                base = next((each for each in met if any(call.state == name for call in each.tried.world.calls)), None)
-                if base is not None:
-                    self.failures(plan, base)
-        for explored in self.exploration.explored[len(met) :]:
-            self.other_ways(explored)
+        self.keep("the way through", self.way_through(), 0)
+        self.other_ways_from(0)
+        for count in range(self.failures):
+            first = len(self.exploration.explored)
+            for name, plan in self.search.plans.items():
+                base = next((each for each in self.exploration.explored if self._may_fail(each, name, count)), None)
+                if base is not None and name not in self.failed:
+                    self.fail(plan, base)
+            self.other_ways_from(first)
         self.conclude()
 
-    def keep(self, name: str, tried: Tried) -> None:
+    def _may_fail(self, explored: Explored, name: str, failures: int) -> bool:
+        return explored.failures == failures and name in explored.tried.entered
+
+    def keep(self, name: str, tried: Tried, failures: int) -> None:
         """Remember a run, under a name of its own."""
         exploration = self.exploration
         taken = {each.name for each in exploration.explored}
@@ -102,7 +109,7 @@ class _Explorer:
         unique = name
         while unique in taken:
             unique, number = f"{name} ({number})", number + 1
-        exploration.explored.append(Explored(unique, tried.data, tried))
+        exploration.explored.append(Explored(unique, tried.data, tried, failures))
         exploration.reached |= tried.edges & exploration.branches
         exploration.states |= tried.entered
 
@@ -111,30 +118,47 @@ class _Explorer:
     def way_through(self) -> Tried:
         """A run that ends, if one is found: a loop is left by another way of one of its Choices."""
         tried = self.search.settle(self.search.first())
-        if not _loops(tried):
-            return tried
+        seen: set[Edge] = set()
+        while _loops(tried):
+            seen |= tried.edges
+            further = self.further(tried, seen)
+            if further is None:
+                break
+            tried = further
+        return tried
+
+    def further(self, tried: Tried, seen: set[Edge]) -> Tried | None:
+        """A run that ends, or at least takes a transition that was not seen, by another way of a Choice."""
         for name in self.search.choices(tried):
             for data in self.told_otherwise(tried, name, once=False):
                 other = self.search.settle(data)
-                if not _loops(other):
+                if not _loops(other) or other.edges - seen:
                     return other
-        return tried
+        return None
+
+    def other_ways_from(self, first: int) -> None:
+        """The ways that the Choices of these runs, and of those found meanwhile, did not go."""
+        at = first
+        while at < len(self.exploration.explored):
+            self.other_ways(self.exploration.explored[at])
+            at += 1
 
     def other_ways(self, explored: Explored) -> None:
         """The ways that the Choices of a run did not go, with data that leads there."""
         for name in self.search.choices(explored.tried):
             plan = self.search.plans[name]
             wanted = set(_edges_of(plan)) - self.exploration.reached
-            if not wanted or name in self.looked_at:
+            if not wanted or self.looked_at[name] == _BASES:
                 continue
-            self.looked_at.add(name)
+            self.looked_at[name] += 1
             for data in self.told_otherwise(explored.tried, name, once=True):
                 tried = self.search.run(data)
                 for edge in sorted(tried.edges & wanted - self.exploration.reached):
                     settled = self.search.settle(data)
                     if settled.endless:
                         settled = self.left_again(settled, name, edge) or settled
-                    self.keep(f"{edge[0]} goes to {edge[1]}", settled if edge in settled.edges else tried)
+                    way = settled if edge in settled.edges else tried
+                    self.keep(f"{edge[0]} goes to {edge[1]}", way, explored.failures)
                 if not wanted - self.exploration.reached:
                     break
 
@@ -147,85 +171,51 @@ class _Explorer:
         return None
 
     def told_otherwise(self, tried: Tried, name: str, once: bool) -> Iterator[Data]:
-        """Data in which what a Choice reads has other values: one at a time first, then several."""
-        visit = self.search.visits(tried, name)
-        if visit is None:
-            return
-        places: list[tuple[Source, Keys, list[Json]]] = []
-        for read, values in ways(self.search.states[name]).values():
-            root = self.search.root(tried, *visit, read)
-            places.append((*tried.data.locate(root, read.path), values))
-        for source, path, values in places:
-            for value in values:
-                data = tried.data.copy()
-                data.put(source, path, value, once)
-                yield data
-        if len(places) > 1:
-            for chosen in islice(product(*(values for _, _, values in places)), _WAYS):
-                data = tried.data.copy()
-                for (source, path, _), value in zip(places, chosen, strict=True):
-                    data.put(source, path, value, once=False)
-                yield data
+        visit = self.search.visit(tried, name)
+        return iter(()) if visit is None else self.search.told_otherwise(tried, visit, once)
 
     # ---- failures ----
 
-    def failures(self, plan: TaskPlan, base: Explored) -> None:
-        """Each error that the Task, or what is around it, knows of, and one that nobody does: once, and always."""
-        uncaught: list[str] = []
+    def fail(self, plan: StatePlan, base: Explored) -> None:
+        """Each failure of the work of a state: once, and always where something is tried again."""
         handlers = (plan, *self.around[plan.name])
-        for error in _errors(handlers):
-            cause = f"{plan.name} was made to fail"
-            failing: dict[str, Json] = {"error": error, "cause": cause}
+        lost: list[str] = []
+        silent: list[str] = []
+        for failing in failures_of(self.search.states[plan.name], plan, handlers[1:]):
+            self.failed.add(plan.name)
             data = base.data.copy()
-            data.answers[plan.name] = [failing, *data.answers[plan.name]]
-            once = self.search.settle(data)
-            self.keep(f"{plan.name} fails with {error}", once)
-            last = once
+            data.answers[failing.key] = [failing.answer, *data.answers[failing.key]]
+            last = self.search.settle(data)
+            self.keep(f"{failing.key} fails with {failing.error}", last, base.failures + 1)
             if any(each.retriers for each in handlers):
                 data = base.data.copy()
-                data.answers[plan.name] = [failing]
+                data.answers[failing.key] = [failing.answer]
                 last = self.search.settle(data)
-                self.keep(f"{plan.name} always fails with {error}", last)
-            if last.run.error == error and last.run.status == "FAILED":
-                uncaught.append(error)
-            elif last.run.status == "SUCCEEDED" and not _told(last, plan.name, error, cause):
-                self.exploration.findings.append(
-                    f"'{plan.name}' fails with {error}: it is caught and forgotten, and the execution succeeds without "
-                    "a trace of it. Keep the error (ResultPath, Output, Assign), or tell somebody."
-                )
-        if uncaught:
-            self.exploration.findings.append(
-                f"'{plan.name}' fails with {', '.join(uncaught)}: nothing catches it, and the execution fails. "
-                "Add a Catch, or accept it."
-            )
+                self.keep(f"{failing.key} always fails with {failing.error}", last, base.failures + 1)
+            if last.run.error == failing.error and last.run.status == "FAILED":
+                lost.append(failing.error)
+            elif last.run.status == "SUCCEEDED" and not told_of(last, failing):
+                silent.append(failing.error)
+        if lost:
+            self.exploration.findings.append(uncaught(plan.name, lost))
+        if silent:
+            self.exploration.findings.append(forgotten(plan.name, silent))
 
     # ---- conclusions ----
 
     def conclude(self) -> None:
         exploration = self.exploration
-        wanting: set[str] = set()
         exploration.runs = self.search.count
-        for explored in exploration.explored:
-            run = explored.tried.run
-            if explored.tried.endless:
-                often = max(set(run.path), key=run.path.count) if run.path else "?"
-                exploration.findings.append(
-                    f"{explored.name}: no end within {LIMITS.history_events} events; '{often}' is entered "
-                    f"{run.path.count(often)} times. Bound the loop."
-                )
-            elif explored.tried.wanting is not None:
-                _, at, cause = explored.tried.wanting
-                if at.details["name"] in wanting:
-                    continue
-                wanting.add(at.details["name"])
-                exploration.findings.append(
-                    f"{explored.name}: '{at.details['name']}' fails for want of data that was not found: {cause[:300]}"
-                )
-        for name in sorted(set(self.search.plans) - exploration.states):
-            exploration.findings.append(f"'{name}' was not reached.")
-        for one, other in sorted(exploration.branches - exploration.reached):
-            if one in exploration.states:
-                exploration.findings.append(f"'{one}' was not seen to go to '{other}'.")
+        explored = exploration.explored
+        exploration.findings += endless([(each.name, each.tried) for each in explored if each.tried.endless])
+        found = [finding for each in explored if (finding := wanting(each.name, each.tried)) is not None]
+        exploration.findings += {each.state: each for each in reversed(found)}.values()
+        calm = {state for each in explored if not each.failures for state in each.tried.entered}
+        missing = exploration.branches - exploration.reached
+        states = self.search.states
+        exploration.unreached = list(unreached(states, missing, calm, exploration.states, self.failures))
+        exploration.findings += [each.finding for each in exploration.unreached if each.source in exploration.states]
+        exploration.findings += not_entered(states, exploration.states, exploration.unreached)
 
 
 def _loops(tried: Tried) -> bool:
@@ -252,17 +242,3 @@ def _around(plan: Plan, outer: tuple[StatePlan, ...]) -> Iterator[tuple[str, tup
         yield state.name, outer
         for scope in state.scopes:
             yield from _around(scope, (state, *outer))
-
-
-def _errors(handlers: tuple[StatePlan, ...]) -> list[str]:
-    named = [
-        error for state in handlers for rule in (*state.retriers, *state.catchers) for error in sorted(rule.errors)
-    ]
-    return [*(each for each in dict.fromkeys(named) if each not in (*_NOT_TO_BE_RAISED, NO_ANSWER)), _UNEXPECTED]
-
-
-def _told(tried: Tried, state: str, error: str, cause: str) -> bool:
-    """Whether anybody outside could know of the failure: the output, or a later call."""
-    shown = [tried.run.output, *(call.arguments for call in tried.world.calls if call.state != state)]
-    text = json.dumps(shown, ensure_ascii=False, default=str)
-    return error in text or cause in text

@@ -7,19 +7,22 @@ short history, so that a loop ends soon.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations, islice, product
 from typing import Final
 
 from treadle.language.lints.outline import State, outline
 from treadle.language.plan import ChoicePlan, MapPlan, StatePlan, TaskPlan
 from treadle.language.scope import Json
-from treadle.language.values import is_array, is_object
-from treadle.machine.journal import Entry
+from treadle.language.values import is_array
 from treadle.machine.limits import Limits
-from treadle.scenarios.exploring.data import ABSENT, INPUT, Data, Source, resolve
-from treadle.scenarios.exploring.reads import Keys, Read, reads_of
+from treadle.scenarios.exploring.choices import ways
+from treadle.scenarios.exploring.data import ABSENT, Data, resolve
+from treadle.scenarios.exploring.failing import ON_PURPOSE
+from treadle.scenarios.exploring.origins import Origins, Place, Visit
+from treadle.scenarios.exploring.reads import Read, reads_of
 from treadle.scenarios.scenario import Machine
 from treadle.testing.script import script_of
 from treadle.testing.world import Run, World
@@ -37,6 +40,10 @@ WANT_OF_DATA: Final = frozenset(
         *("ResultPathMatchFailure", "ItemReaderFailed"),
     )
 )
+_PAIRS: Final = 6
+"""How many pairs of places are tried together with other types."""
+_WAYS: Final = 120
+"""How many combinations of values are tried for one Choice."""
 _PLACE: Final = re.compile(r"executing the state '(.*?)' \(entered at the event id #(\d+)\)", re.DOTALL)
 
 
@@ -47,6 +54,7 @@ class Tried:
     data: Data
     world: World
     run: Run
+    states: Mapping[str, State]
 
     @cached_property
     def runs(self) -> list[Run]:
@@ -54,24 +62,14 @@ class Tried:
         return list(_family(self.run))
 
     @cached_property
+    def origins(self) -> Origins:
+        """Its visits, and where their values came from."""
+        return Origins(self.states, self.runs)
+
+    @cached_property
     def edges(self) -> set[tuple[str, str]]:
         """The transitions that were taken."""
-        found: set[tuple[str, str]] = set()
-        for run in self.runs:
-            last: dict[tuple[int, ...], str] = {}
-            for entry in run.journal:
-                if entry.type.endswith("StateEntered"):
-                    name = entry.details["name"]
-                    if entry.frame in last:
-                        found.add((last[entry.frame], name))
-                    last[entry.frame] = name
-                elif entry.type in ("MapIterationStarted", "ParallelStateStarted", "MapStateStarted"):
-                    last = {
-                        path: each
-                        for path, each in last.items()
-                        if path[: len(entry.frame)] != entry.frame or path == ()
-                    }
-        return found
+        return {(each.before.name, each.name) for each in self.origins.visits if each.before is not None}
 
     @cached_property
     def entered(self) -> set[str]:
@@ -84,15 +82,22 @@ class Tried:
         return any(run.cause == LIMITS.history_text for run in self.runs)
 
     @cached_property
-    def wanting(self) -> tuple[Run, Entry, str] | None:
-        """The run and the entering of the state that failed for want of data, and the cause."""
+    def wanting(self) -> tuple[Visit, str] | None:
+        """The visit that failed for want of data, and the cause."""
         for run in reversed(self.runs):
             for entry in run.journal:
                 if entry.type == "EvaluationFailed" or (entry.type == "ExecutionFailed" and not self.endless):
                     error, cause = entry.details.get("error"), entry.details.get("cause") or ""
-                    if isinstance(error, str) and error in WANT_OF_DATA and (at := _entering(run, cause)) is not None:
-                        return run, at, cause
+                    wants = isinstance(error, str) and error in WANT_OF_DATA and not cause.endswith(ON_PURPOSE)
+                    if wants and (visit := self._visit(run, cause)):
+                        return visit, cause
         return None
+
+    def _visit(self, run: Run, cause: str) -> Visit | None:
+        own = [each for each in self.origins.visits if each.run is run]
+        if match := _PLACE.search(cause):
+            return next((each for each in own if each.entry.id == int(match[2])), None)
+        return own[-1] if own else None
 
 
 def _family(run: Run) -> Iterator[Run]:
@@ -100,13 +105,6 @@ def _family(run: Run) -> Iterator[Run]:
     for children in run.children.values():
         for child in children:
             yield from _family(child)
-
-
-def _entering(run: Run, cause: str) -> Entry | None:
-    entered = [entry for entry in run.journal if entry.type.endswith("StateEntered")]
-    if match := _PLACE.search(cause):
-        return next((each for each in entered if each.id == int(match[2])), None)
-    return entered[-1] if entered else None
 
 
 class Search:
@@ -133,85 +131,86 @@ class Search:
         """One run."""
         self.count += 1
         world = World(script_of(data.answers), limits=LIMITS)
-        run = world.start(self.machine.plan, data.input)
+        run = world.start(self.machine.plan, data.input, self.machine.identity)
         world.run()
-        return Tried(data, world, run)
+        return Tried(data, world, run, self.states)
 
     def settle(self, data: Data) -> Tried:
         """Run, and repair what is missing, until nothing is or nothing helps."""
         tried = self.run(data)
-        tested: dict[tuple[Source, Keys], int] = {}
         for _ in range(_REPAIRS):
-            repaired = self._repaired(tried, tested)
-            if repaired is None:
+            if tried.wanting is None or (repaired := self._repaired(tried, *tried.wanting)) is None:
                 break
-            tried = self.run(repaired)
+            tried = repaired
         return tried
 
-    def _repaired(self, tried: Tried, tested: dict[tuple[Source, Keys], int]) -> Data | None:
-        wanting = tried.wanting
-        if wanting is None:
-            return None
-        run, at, cause = wanting
-        state = self.states[at.details["name"]]
+    def _repaired(self, tried: Tried, visit: Visit, cause: str) -> Tried | None:
+        """A run that comes further than the visit that failed, or fails there for want of something else."""
         data = tried.data.copy()
-        found = [(read, *tried.data.locate(root, read.path)) for read, root in self.roots(tried, run, at)]
-        changed = False
-        for read, source, path in found:
-            if resolve(data.get(source), path) is ABSENT:
-                data.put(source, path, read.guess)
-                changed = True
-        if changed:
-            return data
-        return self._another_type(data, state, cause, found, tested)
-
-    def _another_type(
-        self,
-        data: Data,
-        state: State,
-        cause: str,
-        found: list[tuple[Read, Source, Keys]],
-        tested: dict[tuple[Source, Keys], int],
-    ) -> Data | None:
-        if not found and state.type == "Map" and not isinstance(data.input, list):
-            data.input = [{}]
-            return data
-        # The one that the cause names, else the last one: it was there when it failed.
-        found.sort(key=lambda each: bool(each[2]) and str(each[2][-1]) in cause, reverse=True)
-        for _, source, path in found:
-            turn = tested.get((source, path), 0)
-            if turn < len(_TYPES) and (path or source != INPUT or state.type == "Map"):
-                tested[source, path] = turn + 1
-                data.put(source, path, _TYPES[turn])
-                return data
+        found = [(read, self._places(tried, visit, read)) for read in reads_of(self.states[visit.name])]
+        missing = False
+        for read, places in found:
+            if places and all(resolve(data.get(source), path) is ABSENT for source, path in places):
+                data.put(*places[0], read.guess)
+                missing = True
+        if missing:
+            return self.run(data)
+        if self.states[visit.name].type == "Choice":
+            others = self.told_otherwise(tried, visit, once=False)
+        else:
+            others = self._retyped(tried, [each for _, places in found for each in places], cause)
+        for other in others:
+            again = self.run(other)
+            if visit.name in again.entered and (again.wanting is None or again.wanting[0].name != visit.name):
+                return again
         return None
 
-    def roots(self, tried: Tried, run: Run, at: Entry) -> list[tuple[Read, Json]]:
-        """What a state reads, each with the document that it reads from, where that is known."""
-        state = self.states[at.details["name"]]
-        return [(read, root) for read in reads_of(state) if (root := self.root(tried, run, at, read)) is not ABSENT]
+    def _retyped(self, tried: Tried, places: list[Place], cause: str) -> Iterator[Data]:
+        """Data in which what was read has another type: one at a time, those that the cause names first, then two."""
+        places = sorted(dict.fromkeys(places), key=lambda each: not each[1] or str(each[1][-1]) not in cause)
+        for source, path in places:
+            for value in _TYPES:
+                data = tried.data.copy()
+                data.put(source, path, value)
+                yield data
+        for one, other in islice(combinations(places, 2), _PAIRS):
+            for value, another in product(_TYPES, _TYPES):
+                data = tried.data.copy()
+                data.put(*one, value)
+                data.put(*other, another)
+                yield data
 
-    def root(self, tried: Tried, run: Run, at: Entry, read: Read) -> Json:
-        """The document that a read of an entered state starts from; ABSENT where that is not known."""
-        match read.root:
-            case "input":
-                return at.details["input"]
-            case "execution":
-                return tried.data.input
-            case "variable":
-                return _variable(run, read.variable)
-            case "result":
-                return _result(run, at)
-            case "item":
-                return _item(self.states[at.details["name"]], at.details["input"])
+    def _places(self, tried: Tried, visit: Visit, read: Read) -> list[Place]:
+        """Where in the data a value that a visit reads comes from."""
+        places = tried.origins.of(visit, read.root, read.path, read.variable)
+        return [each for each in places if tried.data.has(each[0])]
 
-    def visits(self, tried: Tried, name: str) -> tuple[Run, Entry] | None:
-        """The first entering of a state."""
-        for run in tried.runs:
-            for entry in run.journal:
-                if entry.type.endswith("StateEntered") and entry.details["name"] == name:
-                    return run, entry
-        return None
+    def told_otherwise(self, tried: Tried, visit: Visit, once: bool) -> Iterator[Data]:
+        """Data in which what a Choice reads has other values: one at a time first, then several."""
+        told: list[tuple[Place, list[Json]]] = []
+        for read, values in ways(self.states[visit.name]).values():
+            told += [(place, values) for place in self._places(tried, visit, read)]
+        for (source, path), values in told:
+            for value in values:
+                data = tried.data.copy()
+                data.put(source, path, value, once)
+                yield data
+                if is_array(tried.data.get(source)) and path and isinstance(path[0], str):
+                    # A path into an object finds nothing in a list.
+                    data = tried.data.copy()
+                    data.put(source, (), {}, once)
+                    data.put(source, path, value)
+                    yield data
+        if len(told) > 1:
+            for chosen in islice(product(*(values for _, values in told)), _WAYS):
+                data = tried.data.copy()
+                for ((source, path), _), value in zip(told, chosen, strict=True):
+                    data.put(source, path, value)
+                yield data
+
+    def visit(self, tried: Tried, name: str) -> Visit | None:
+        """The first visit of a state."""
+        return next((each for each in tried.origins.visits if each.name == name), None)
 
     def choices(self, tried: Tried) -> list[str]:
         """The Choices that were entered, those entered most often first."""
@@ -226,31 +225,3 @@ def _least(plan: TaskPlan) -> Json:
     if resource.name == "startExecution.sync:2":
         return {"Output": {}, "Status": "SUCCEEDED"}
     return {}
-
-
-def _variable(run: Run, name: str) -> Json:
-    for entry in reversed(run.journal):
-        assigned = entry.details.get("assignedVariables")
-        if assigned and name in assigned:
-            return assigned[name]
-    return ABSENT
-
-
-def _result(run: Run, at: Entry) -> Json:
-    after = [entry for entry in run.journal if entry.id > at.id and entry.frame == at.frame]
-    for entry in after:
-        if entry.type.endswith("StateEntered"):
-            break
-        if entry.type in ("TaskSucceeded", "LambdaFunctionSucceeded", "ActivitySucceeded"):
-            return entry.details["output"]
-    return ABSENT
-
-
-def _item(state: State, input: Json) -> Json:
-    path = state.fields.get("ItemsPath", "$")
-    reads = reads_of(state) if "Items" in state.fields or "ItemsPath" in state.fields else []
-    keys = next((each.path for each in reads if each.root == "input" and is_array(each.guess)), ())
-    items = resolve(input, keys) if path != "$" or keys else input
-    if is_array(items) and items and (is_object(items[0]) or is_array(items[0])):
-        return items[0]
-    return ABSENT
