@@ -20,8 +20,8 @@ import hashlib
 import secrets
 import uuid
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -118,7 +118,6 @@ class Engine:
         self._closings: defaultdict[str, list[asyncio.Future[Summary]]] = defaultdict(list)
         self._takers = Takers()
         self._taken: set[tuple[str, int]] = set()
-        self._background: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._group: asyncio.TaskGroup
 
@@ -139,15 +138,13 @@ class Engine:
             await self._prepare()
         self._tokens = Tokens(bytes.fromhex(await self.store.setting("token-key", secrets.token_hex(32))))
         self.seed = self._given_seed or await self.store.setting("seed", secrets.token_hex(16))
-        self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self._group = await self._stack.enter_async_context(_until_closed())
         self.spawn(self._agenda.run())
         await self._resume()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in list(self._background):
-            task.cancel()
         self._lives.close()
         for waiting in self._closings.values():
             for each in waiting:
@@ -298,6 +295,8 @@ class Engine:
 
     async def summary(self, arn: str) -> Summary:
         """What is known of an execution. Raises ApiError ExecutionDoesNotExist."""
+        if (live := self._lives.held(arn)) is not None:
+            return live.summary
         with self.clock.busy():
             try:
                 return await self.store.summary(arn)
@@ -473,10 +472,22 @@ class Engine:
         self._run(work)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._group.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        return task
+        return self._group.create_task(work)
+
+
+class _Closing(Exception):
+    """Ends what runs in the background."""
+
+
+@asynccontextmanager
+async def _until_closed() -> AsyncGenerator[asyncio.TaskGroup]:
+    """A group whose tasks are cancelled at its end, and not waited for."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+            raise _Closing
+    except* _Closing:
+        pass
 
 
 def _written(value: Json, code: str, what: str) -> str:

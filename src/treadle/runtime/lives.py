@@ -40,6 +40,10 @@ class Lives:
     def __len__(self) -> int:
         return len(self._held)
 
+    def held(self, arn: str) -> Live | None:
+        """The execution, where it is here and stands in the store."""
+        return self._held.get(arn)
+
     async def get(self, arn: str) -> Live:
         """The execution, read from its journal when it is not here.
 
