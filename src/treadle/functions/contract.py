@@ -13,8 +13,9 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
+
+import msgspec
 
 from treadle.errors import TreadleError
 
@@ -31,8 +32,7 @@ ErrorKind: TypeAlias = Literal["Handled", "Unhandled"]
 """Lambda's FunctionError. All current runtimes give "Unhandled", whether the handler raised or its process died."""
 
 
-@dataclass(frozen=True, slots=True)
-class Invoked:
+class Invoked(msgspec.Struct, frozen=True):
     """What became of one invocation.
 
     `payload` is JSON: the handler's result, or an object with `errorType` and `errorMessage` where `error` is set.

@@ -8,7 +8,6 @@ afterwards, and there is no memory limit.
 
 from __future__ import annotations
 
-import copy
 import importlib
 import io
 import logging
@@ -17,7 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeAlias
@@ -96,17 +95,14 @@ class _Function:
     def call(self, call: Request, environment: Callable[[], Mapping[str, str]]) -> Invoked:
         log = io.StringIO()
         began = time.perf_counter()
-        with ExitStack() as stack:
-            stack.enter_context(redirect_stdout(log))
-            stack.enter_context(redirect_stderr(log))
-            if self.room is not None:
-                stack.enter_context(_environment({**environment(), "_X_AMZN_TRACE_ID": call.trace_id}))
-                stack.enter_context(_logging(call.id))
-                stack.enter_context(self.room)
-            try:
-                outcome = self.outcome(call) if self.room is not None else self.plain(call, environment)
-            except SystemExit as error:
-                outcome = exited(call.id, _status(error))
+        streams = sys.stdout, sys.stderr
+        sys.stdout = sys.stderr = log
+        try:
+            outcome = self.plain(call, environment) if self.room is None else self.at_home(call, self.room, environment)
+        except SystemExit as error:
+            outcome = exited(call.id, _status(error))
+        finally:
+            sys.stdout, sys.stderr = streams
         duration = time.perf_counter() - began
         if duration > self.spec.timeout:
             outcome = timed_out(call.id, self.spec.timeout)
@@ -118,6 +114,11 @@ class _Function:
             duration=duration,
             memory_mb=self.spec.memory_mb,
         )
+
+    def at_home(self, call: Request, room: _Room, environment: Callable[[], Mapping[str, str]]) -> Outcome:
+        """What a handler gives, in the surroundings that its function has on Lambda."""
+        with _environment({**environment(), "_X_AMZN_TRACE_ID": call.trace_id}), _logging(call.id), room:
+            return self.outcome(call)
 
     def plain(self, call: Request, environment: Callable[[], Mapping[str, str]]) -> Outcome:
         """What a callable gives. It is part of the program around it and keeps that program's surroundings."""
@@ -139,7 +140,8 @@ class _Function:
         if self._context is None:
             with _added({name: value for name, value in environment().items() if name in _CONTEXT_READS}):
                 self._context = _CLIENT.create_lambda_context(None, None, 0, "", call.arn, None)
-        context = copy.copy(self._context)
+        context = object.__new__(type(self._context))
+        context.__dict__.update(self._context.__dict__)
         if call.client_context is not None:
             told = _CLIENT.create_lambda_context(call.client_context, None, 0, "", call.arn, None)
             context.client_context, context._w3c_fields = told.client_context, told._w3c_fields

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import signal
 import time
-from dataclasses import dataclass
+
+import msgspec
 
 from treadle.functions.contract import RESPONSE_LIMIT, ErrorKind
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """The answer to one invocation, and what Lambda itself adds to the log."""
 
     payload: bytes

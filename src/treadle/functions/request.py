@@ -9,16 +9,15 @@ import json
 import random
 import re
 import time
-import uuid
-from dataclasses import dataclass
+
+import msgspec
 
 from treadle.functions.contract import REQUEST_LIMIT, InvalidRequest, RequestTooLarge
 
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """An invocation. `client_context` is JSON on one line, of ASCII alone."""
 
     id: str
@@ -38,14 +37,15 @@ def request(arn: str, payload: bytes, trace_id: str | None, client_context: byte
         raise RequestTooLarge(len(payload))
     if trace_id is not None and not _HEADER_VALUE.fullmatch(trace_id):
         raise InvalidRequest("the trace id must be printable ASCII on one line")
-    # Nobody trusts a request id, so it need not cost a call of the system.
-    id = uuid.UUID(int=random.getrandbits(128), version=4)
+    # Nobody trusts a request id, so it need not cost a call of the system. It is a UUID of version 4.
+    digits = f"{random.getrandbits(128):032x}"
+    digits = f"{digits[:12]}4{digits[13:16]}{'89ab'[int(digits[16], 16) & 3]}{digits[17:]}"
     return Request(
-        id=str(id),
+        id=f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}",
         # Lambda gives a handler {} where the call has no payload.
         payload=payload or b"{}",
         arn=arn,
-        trace_id=trace_id or f"Root=1-{int(time.time()):08x}-{id.hex[:24]};Sampled=0",
+        trace_id=trace_id or f"Root=1-{int(time.time()):08x}-{digits[:24]};Sampled=0",
         client_context=None if client_context is None else _on_one_line(client_context),
     )
 

@@ -14,7 +14,6 @@ import base64
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import msgspec
@@ -28,11 +27,14 @@ from treadle.runtime.ports import Call, Redelivery
 
 # Lambda 'Invoke', HTTP status codes.
 _STATUS: Final = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
+_ERROR: Final = "X-Amz-Function-Error"
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """One call of Lambda's Invoke. `arn` is the function's, without qualifier; an empty payload is none."""
+class Invocation(msgspec.Struct, frozen=True):
+    """One call of Lambda's Invoke. `arn` is the function's, without qualifier; an empty payload is none.
+
+    Without `told`, nobody wants to know more of the answer than what the function gave.
+    """
 
     arn: str
     qualifier: str | None
@@ -40,6 +42,7 @@ class Invocation:
     kind: str = "RequestResponse"
     with_log: bool = False
     client_context: bytes | None = None
+    told: bool = True
 
     @property
     def name(self) -> str:
@@ -47,8 +50,7 @@ class Invocation:
         return self.arn.rpartition(":")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What Lambda's Invoke answered: the status and headers of HTTP, and the payload."""
 
     status: int
@@ -78,9 +80,10 @@ class LambdaIntegration:
 
     async def call(self, call: Call) -> Json:
         """Invoke the function and give its result, or raise what it raised."""
-        if call.resource.split(":")[2] == "lambda":
+        if call.resource.split(":", 3)[2] == "lambda":
             named = called(call.resource, None, call)
-            invocation = Invocation(*named, json_text(call.arguments).encode("utf-8", "surrogatepass"))
+            payload = json_text(call.arguments).encode("utf-8", "surrogatepass")
+            invocation = Invocation(*named, payload=payload, told=False)
             return _payload(await self._invoke(invocation), rewritten=False)
         expect_action(call, ("invoke",))
         invocation = _asked(call)
@@ -117,12 +120,12 @@ def called(named: str, qualifier: str | None, call: Call) -> tuple[str, str | No
 
     A name without region or account is one of the execution's own.
     """
-    _, partition, _, region, account = call.execution_arn.split(":")[:5]
     head, _, tail = named.rpartition(":function:" if ":function:" in named else "function:")
     name, _, suffix = tail.partition(":")
     if head.startswith("arn:"):
         arn = f"{head}:function:{name}"
     else:
+        _, partition, _, region, account = call.execution_arn.split(":", 5)[:5]
         arn = f"arn:{partition}:lambda:{region}:{head.strip(':') or account}:function:{name}"
     if suffix and qualifier and suffix != qualifier:
         # Lambda 'Invoke', in its own words.
@@ -218,12 +221,15 @@ async def _run(functions: Functions, invocation: Invocation) -> Invoked | None:
 
 def _as_answered(invocation: Invocation, invoked: Invoked | None) -> Answer:
     """What Lambda's API would have answered. Observed on AWS: these headers, in this order."""
-    request_id = invoked.request_id if invoked is not None else str(uuid.uuid4())
     payload = invoked.payload if invoked is not None and invocation.kind == "RequestResponse" else b""
+    if not invocation.told:
+        error = None if invoked is None else invoked.error
+        return Answer(_STATUS[invocation.kind], {} if error is None else {_ERROR: error}, payload)
+    request_id = invoked.request_id if invoked is not None else str(uuid.uuid4())
     headers: dict[str, str] = {}
     if invoked is not None and invocation.kind == "RequestResponse":
         if invoked.error is not None:
-            headers["X-Amz-Function-Error"] = invoked.error
+            headers[_ERROR] = invoked.error
         if invocation.with_log:
             headers["X-Amz-Log-Result"] = invoked.log_result
         headers["X-Amz-Executed-Version"] = invoked.version
@@ -248,17 +254,18 @@ def _payload(answer: Answer, rewritten: bool) -> Json:
     `rewritten`: observed on AWS, the cause from `lambda:invoke` is that JSON without blanks, from a function's own ARN
     it stands as the function's runtime wrote it.
     """
-    text = answer.payload.decode("utf-8", "replace")
     value: Json = None
     readable = True
     try:
         value = msgspec.json.decode(answer.payload) if answer.payload else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         readable = False
-    if answer.header("X-Amz-Function-Error") is None:
-        if not readable:
-            raise StatesError("Lambda.Unknown", f"The function's result is not JSON: {text[:200]}")
+    failed = answer.header(_ERROR) is not None
+    if readable and not failed:
         return value
+    text = answer.payload.decode("utf-8", "replace")
+    if not failed:
+        raise StatesError("Lambda.Unknown", f"The function's result is not JSON: {text[:200]}")
     name = value.get("errorType") if is_object(value) else None
     if not isinstance(name, str) or not name:
         # Seen on AWS where a runtime reports no type.
