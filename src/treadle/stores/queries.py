@@ -10,12 +10,14 @@ import math
 import sqlite3
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from treadle.errors import Corrupt, NotFound
 from treadle.machine.journal import Entry
 from treadle.runtime.ports import Document, Ends, Page, Summary, WaitRow
 from treadle.stores.encoding import unseal
 from treadle.stores.schema import CALLBACKS, CALLS, CHILDREN, LISTED, OFFERED
-from treadle.stores.steps import COMMANDS, command_place, entries_place
+from treadle.stores.steps import COMMANDS, LENGTH, command_place, entries_place
 
 T = TypeVar("T")
 
@@ -30,16 +32,15 @@ _OF_RUN: Final = "run = (SELECT id FROM machines WHERE arn = ?)"
 
 def summary(connection: sqlite3.Connection, arn: str) -> Summary:
     """The summary of an execution. Raises NotFound, Corrupt."""
-    (blob,) = _execution(connection, "summary", arn)
-    return _summary(arn, blob)
+    return _summary(arn, *_execution(connection, f"summary, {LENGTH}", arn))
 
 
 def journal(connection: sqlite3.Connection, arn: str) -> list[Entry]:
     """All entries of an execution. Raises NotFound, Corrupt."""
-    # One statement, so that length and rows belong to the same moment.
+    # One statement, so that all belongs to the same moment. The number of a wait is that of the entry that opened it.
     rows = connection.execute(
-        "SELECT length, journal.rowid, first, count, entries"
-        " FROM executions LEFT JOIN journal ON journal.execution = executions.id WHERE arn = ? ORDER BY first",
+        "SELECT max(least, ifnull((SELECT max(wait) FROM waits WHERE execution = id), 0)), journal.rowid, first, count,"
+        " entries FROM executions LEFT JOIN journal ON journal.execution = executions.id WHERE arn = ? ORDER BY first",
         (arn,),
     ).fetchall()
     if not rows:
@@ -54,7 +55,7 @@ def journal(connection: sqlite3.Connection, arn: str) -> list[Entry]:
         entries += _unsealed(list[Entry], blob, entries_place(arn, first), what)
         if len(entries) != first + count:
             raise Corrupt(f"The store holds {what} damaged: there are {len(entries) - first}")
-    if len(entries) != rows[0][0]:
+    if len(entries) < rows[0][0]:
         raise Corrupt(f"The store lacks the end of {arn}: there are {len(entries)} entries of {rows[0][0]}")
     return entries
 
@@ -85,7 +86,7 @@ def children(connection: sqlite3.Connection, run: str, status: str | None, limit
 
 def _listed(connection: sqlite3.Connection, conditions: dict[str, tuple[Any, ...]], order: str, limit: int) -> Page:
     rows = connection.execute(
-        f"SELECT arn, summary FROM executions WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?",
+        f"SELECT arn, summary, {LENGTH} FROM executions WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?",
         (*(value for values in conditions.values() for value in values), limit + 1),
     ).fetchall()
     summaries = [_summary(*row) for row in rows[:limit]]
@@ -95,7 +96,7 @@ def _listed(connection: sqlite3.Connection, conditions: dict[str, tuple[Any, ...
 def results(connection: sqlite3.Connection, run: str, first: int, limit: int) -> list[Ends]:
     """Children of a map run with the ends of their journals, in the order of their numbers. Raises Corrupt."""
     rows = connection.execute(
-        "SELECT arn, summary, begin.first, begin.entries, end.first, end.entries FROM executions"
+        "SELECT arn, summary, end.first + end.count, begin.first, begin.entries, end.first, end.entries FROM executions"
         " JOIN journal AS begin ON begin.execution = id AND begin.first = 0"
         " JOIN journal AS end ON end.execution = id"
         " AND end.first = (SELECT max(first) FROM journal WHERE execution = id)"
@@ -105,15 +106,15 @@ def results(connection: sqlite3.Connection, run: str, first: int, limit: int) ->
     return [_ends(*row) for row in rows]
 
 
-def _ends(arn: str, summary: bytes, begin: int, head: bytes, end: int, tail: bytes) -> Ends:
+def _ends(arn: str, summary: bytes, length: int, begin: int, head: bytes, end: int, tail: bytes) -> Ends:
     entries = _piece(arn, begin, head)
     last = entries[-1] if end == begin else _piece(arn, end, tail)[-1]
-    return Ends(_summary(arn, summary), entries[0], last)
+    return Ends(_summary(arn, summary, length), entries[0], last)
 
 
 def piece(connection: sqlite3.Connection, arn: str, first: int) -> list[Entry]:
     """The entries of the commit whose first one is number `first`; none at the end. Raises NotFound, Corrupt."""
-    key, length = _execution(connection, "id, length", arn)
+    key, length = _execution(connection, f"id, {LENGTH}", arn)
     if first == length:
         return []
     row = connection.execute("SELECT entries FROM journal WHERE execution = ? AND first = ?", (key, first)).fetchone()
@@ -129,9 +130,9 @@ def _piece(arn: str, first: int, blob: bytes) -> list[Entry]:
 def every(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, Summary]]:
     """Executions in the order of their keys, with their keys."""
     rows = connection.execute(
-        "SELECT id, arn, summary FROM executions WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
+        f"SELECT id, arn, summary, {LENGTH} FROM executions WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
     ).fetchall()
-    return [(key, _summary(arn, blob)) for key, arn, blob in rows]
+    return [(key, _summary(*row)) for key, *row in rows]
 
 
 def waits(connection: sqlite3.Connection, arn: str) -> list[WaitRow]:
@@ -238,8 +239,9 @@ def _row(
     )
 
 
-def _summary(arn: str, blob: bytes) -> Summary:
-    return _unsealed(Summary, blob, arn, f"the summary of {arn}")
+def _summary(arn: str, blob: bytes, length: int) -> Summary:
+    summary = _unsealed(Summary, blob, arn, f"the summary of {arn}")
+    return summary if summary.length == length else msgspec.structs.replace(summary, length=length)
 
 
 def _unsealed(type_: type[T], blob: bytes, place: str, what: str) -> T:

@@ -94,7 +94,12 @@ _MAP_RUNS: Final = (
     f"CREATE INDEX executions_by_machine_and_status ON executions (machine, status, started_at) WHERE {LISTED}",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _DOCUMENTS, _MAP_RUNS)
+_SUMMARIES: Final = (
+    # A summary is written when it says something new; that the journal has grown, the journal itself says.
+    "ALTER TABLE executions RENAME COLUMN length TO least",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _DOCUMENTS, _MAP_RUNS, _SUMMARIES)
 """MIGRATIONS[n] makes a schema of version n one of version n + 1."""
 
 

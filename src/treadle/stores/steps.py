@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final, TypeAlias
+
+import msgspec
 
 from treadle.errors import Conflict
 from treadle.machine.commands import RunTask, StartMapRun, StartTimer, Wait
@@ -26,17 +28,26 @@ COMMANDS: Final[dict[WaitKind, type[Wait]]] = {
 }
 """What is waited for, by kind."""
 
-_REMEMBERED: Final = 20_000
+_REMEMBERED: Final = 10_000
 """How many executions' positions are held in memory: those that are being worked on."""
 
 _INSERT: Final = """
-    INSERT INTO executions (arn, machine, status, started_at, length, summary, run, child)
+    INSERT INTO executions (arn, machine, status, started_at, least, summary, run, child)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
+
+LENGTH: Final = "ifnull((SELECT first + count FROM journal WHERE execution = id ORDER BY first DESC LIMIT 1), 0)"
+"""How many entries the journal of an execution has; its summary tells how many there were when it was written."""
 
 _OPEN: Final = """
     INSERT OR REPLACE INTO waits (execution, wait, kind, topic, taken, created_at, due, heartbeat_due, command)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+_REPLACE: Final = """
+    UPDATE OR REPLACE waits
+    SET wait = ?, kind = ?, topic = ?, taken = ?, created_at = ?, due = ?, heartbeat_due = ?, command = ?
+    WHERE execution = ? AND wait = ?
 """
 
 _WaitValues: TypeAlias = tuple[int, str, str | None, bool, float, float | None, float | None, bytes]
@@ -52,14 +63,12 @@ def command_place(arn: str, wait: int) -> str:
     return f"{arn} wait {wait}"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A commit, encoded."""
+class Step(msgspec.Struct, frozen=True):
+    """A commit, with what is large in it encoded."""
 
     expected: int
     count: int
     summary: Summary
-    sealed_summary: bytes
     sealed_entries: bytes
     opened: Sequence[_WaitValues]
     closed: Sequence[int]
@@ -75,7 +84,6 @@ def encoded(commit: Commit) -> Step:
         commit.expected,
         count,
         summary,
-        seal(summary, summary.arn),
         seal(commit.entries, entries_place(summary.arn, first)),
         [_wait_values(row) for row in commit.opened],
         commit.closed,
@@ -98,13 +106,12 @@ def _wait_values(row: WaitRow) -> _WaitValues:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Position:
-    """Where an execution stands: its key, and what decides whether and how it is updated."""
+class _Position(msgspec.Struct, frozen=True):
+    """Where an execution stands: its key, the length of its journal, and its summary as it was written last."""
 
     key: int
     length: int
-    status: str
+    summary: Summary | None = None
 
 
 class Steps:
@@ -126,22 +133,23 @@ class Steps:
         # 0 is expected of an execution that does not exist, never of one that does.
         if (step.expected == 0) != (position is None) or (position and position.length != step.expected):
             raise Conflict(f"{summary.arn} is not at entry {step.expected}")
-        key = self._update(connection, position, step) if position else self._insert(connection, step)
+        if position is None:
+            key = self._insert(connection, summary)
+            written = summary
+        else:
+            key, written = position.key, self._update(connection, position, summary)
         if step.anew:
             connection.execute("DELETE FROM journal WHERE execution = ?", (key,))
         if step.count:
             first = 0 if step.anew else step.expected
             connection.execute("INSERT INTO journal VALUES (?, ?, ?, ?)", (key, first, step.count, step.sealed_entries))
-        for wait in step.closed:
-            connection.execute("DELETE FROM waits WHERE execution = ? AND wait = ?", (key, wait))
-        for values in step.opened:
-            connection.execute(_OPEN, (key, *values))
-        self._remember(summary.arn, _Position(key, summary.length, summary.status))
+        _write_waits(connection, key, step.closed, step.opened)
+        self._remember(summary.arn, _Position(key, summary.length, written))
 
     def _position(self, connection: sqlite3.Connection, arn: str) -> _Position | None:
         if remembered := self._positions.get(arn):
             return remembered
-        row = connection.execute("SELECT id, length, status FROM executions WHERE arn = ?", (arn,)).fetchone()
+        row = connection.execute(f"SELECT id, {LENGTH} FROM executions WHERE arn = ?", (arn,)).fetchone()
         return row and _Position(*row)
 
     def _remember(self, arn: str, position: _Position) -> None:
@@ -151,38 +159,51 @@ class Steps:
         if len(self._positions) > _REMEMBERED:
             del self._positions[next(iter(self._positions))]
 
-    def _insert(self, connection: sqlite3.Connection, step: Step) -> int:
-        summary = step.summary
+    def _insert(self, connection: sqlite3.Connection, summary: Summary) -> int:
         machine = self._machine(connection, summary.machine_arn)
         member = summary.member
         place = (None, None) if member is None else (self._machine(connection, member.run), member.child)
+        sealed = seal(summary, summary.arn)
         cursor = connection.execute(
-            _INSERT,
-            (summary.arn, machine, summary.status, summary.started_at, summary.length, step.sealed_summary, *place),
+            _INSERT, (summary.arn, machine, summary.status, summary.started_at, summary.length, sealed, *place)
         )
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
-    def _update(self, connection: sqlite3.Connection, position: _Position, step: Step) -> int:
-        length, status = step.summary.length, step.summary.status
-        if status == position.status:
+    def _update(self, connection: sqlite3.Connection, position: _Position, summary: Summary) -> Summary:
+        """Write a summary, unless the one that stands there differs in its length only; gives what stands there."""
+        length, status, before = summary.length, summary.status, position.summary
+        if before is None or before.status != status:
+            connection.execute(
+                "UPDATE executions SET least = ?, summary = ?, status = ? WHERE id = ?",
+                (length, seal(summary, summary.arn), status, position.key),
+            )
+        elif msgspec.structs.replace(before, length=length) != summary:
             # Not naming the status spares the indexes that have it.
             connection.execute(
-                "UPDATE executions SET length = ?, summary = ? WHERE id = ?",
-                (length, step.sealed_summary, position.key),
+                "UPDATE executions SET least = ?, summary = ? WHERE id = ?",
+                (length, seal(summary, summary.arn), position.key),
             )
         else:
-            connection.execute(
-                "UPDATE executions SET length = ?, summary = ?, status = ? WHERE id = ?",
-                (length, step.sealed_summary, status, position.key),
-            )
-        return position.key
+            return before
+        return summary
 
     def _machine(self, connection: sqlite3.Connection, arn: str) -> int:
         if arn not in self._machines:
             connection.execute("INSERT INTO machines (arn) VALUES (?) ON CONFLICT DO NOTHING", (arn,))
             (self._machines[arn],) = connection.execute("SELECT id FROM machines WHERE arn = ?", (arn,)).fetchone()
         return self._machines[arn]
+
+
+def _write_waits(
+    connection: sqlite3.Connection, key: int, closed: Sequence[int], opened: Sequence[_WaitValues]
+) -> None:
+    """Write which waits are open. A task follows a task: one row takes the place of another."""
+    for wait, values in zip_longest(closed, opened):
+        if values is None:
+            connection.execute("DELETE FROM waits WHERE execution = ? AND wait = ?", (key, wait))
+        elif wait is None or not connection.execute(_REPLACE, (*values, key, wait)).rowcount:
+            connection.execute(_OPEN, (key, *values))
 
 
 def write_documents(connection: sqlite3.Connection, sealed: Sequence[tuple[Document, bytes | None]]) -> None:

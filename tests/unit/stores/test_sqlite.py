@@ -10,9 +10,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from treadle.errors import Corrupt, Locked, StoreError, Unavailable
+from treadle.errors import Conflict, Corrupt, Locked, StoreError, Unavailable
 from treadle.runtime.ports import Commit, WaitKind
 from treadle.stores import SqliteStore, queries
 from treadle.stores.schema import MIGRATIONS
@@ -49,12 +50,12 @@ def with_store(path: Path, do: Callable[[SqliteStore], Coroutine[Any, Any, Any]]
 
 
 def fill(path: Path, *executions: str) -> None:
-    """Executions with three commits of two entries each, and one open wait."""
+    """Executions with three commits of two entries each, and a wait open since the first and the last."""
 
     async def do(store: SqliteStore) -> None:
         for execution in executions:
-            for expected in (0, 2, 4):
-                await write(store, commit_of(execution, expected, 2, [wait_of(execution, 1, "call")]))
+            for expected, wait in ((0, 1), (2, 1), (4, 6)):
+                await write(store, commit_of(execution, expected, 2, [wait_of(execution, wait, "call")]))
             await store.put_definition("sha256:1", "{}")
 
     with_store(path, do)
@@ -215,6 +216,25 @@ def test_nothing_is_acknowledged_once_the_files_are_gone(path: Path, ending: str
     with_store(path, check)
 
 
+# ---- what is written ---------------------------------------------------------------------------------------------
+
+
+def test_a_step_writes_the_summary_only_where_it_says_something_new(path: Path) -> None:
+    fill(path, "a")
+    with closing(sqlite3.connect(path)) as connection:
+        ((least,),) = connection.execute("SELECT least FROM executions")
+    assert least == 2
+
+    async def check(store: SqliteStore) -> None:
+        assert (await store.summary(arn_of("a"))).length == 6
+        assert [each.length for each in (await store.executions()).executions] == [6]
+        assert await error_of(write(store, commit_of("a", 2))) is Conflict
+        await write(store, commit_of("a", 6, status="FAILED"))
+        assert await store.summary(arn_of("a")) == summary_of("a", 7, "FAILED")
+
+    with_store(path, check)
+
+
 # ---- damage ------------------------------------------------------------------------------------------------------
 
 FLIP = "CAST(substr({0}, 1, 9) || x'ff' || substr({0}, 11) AS BLOB)"
@@ -247,7 +267,7 @@ def test_a_damaged_journal_is_noticed_and_named_and_left_alone(path: Path, damag
             with pytest.raises(Corrupt, match=told):
                 await store.journal(arn_of("b"))
         assert await store.journal(arn_of("a")) == entries_of(0, 6)
-        assert await store.summary(arn_of("b")) == summary_of("b", 6)
+        assert msgspec.structs.replace(await store.summary(arn_of("b")), length=6) == summary_of("b", 6)
 
     with_store(path, check)
 
