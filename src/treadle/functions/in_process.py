@@ -140,8 +140,7 @@ class _Function:
         if self._context is None:
             with _added({name: value for name, value in environment().items() if name in _CONTEXT_READS}):
                 self._context = _CLIENT.create_lambda_context(None, None, 0, "", call.arn, None)
-        context = object.__new__(type(self._context))
-        context.__dict__.update(self._context.__dict__)
+        context = _copied(self._context)
         if call.client_context is not None:
             told = _CLIENT.create_lambda_context(call.client_context, None, 0, "", call.arn, None)
             context.client_context, context._w3c_fields = told.client_context, told._w3c_fields
@@ -232,6 +231,14 @@ def _function(name: str, given: FunctionSpec | Handler) -> _Function:
 
 def _runtime() -> str:
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _copied(thing: Any) -> Any:
+    """As `copy.copy`, which asks many questions first."""
+    members: dict[str, Any] = thing.__dict__
+    copied: Any = object.__new__(thing.__class__)
+    copied.__dict__ = members.copy()
+    return copied
 
 
 def _refused(error: Json) -> Outcome:
