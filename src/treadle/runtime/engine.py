@@ -20,8 +20,8 @@ import hashlib
 import secrets
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -46,6 +46,7 @@ from treadle.machine.execution import Execution, recover
 from treadle.machine.journal import Entry, json_text
 from treadle.machine.limits import Limits
 from treadle.runtime.agenda import Agenda
+from treadle.runtime.background import background
 from treadle.runtime.calls import Calls, row_of
 from treadle.runtime.clock import RealClock, event_or_moment
 from treadle.runtime.fleeting import Fleeting
@@ -138,7 +139,7 @@ class Engine:
             await self._prepare()
         self._tokens = Tokens(bytes.fromhex(await self.store.setting("token-key", secrets.token_hex(32))))
         self.seed = self._given_seed or await self.store.setting("seed", secrets.token_hex(16))
-        self._group = await self._stack.enter_async_context(_until_closed())
+        self._group = await self._stack.enter_async_context(background())
         self.spawn(self._agenda.run())
         await self._resume()
 
@@ -473,21 +474,6 @@ class Engine:
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._group.create_task(work)
-
-
-class _Closing(Exception):
-    """Ends what runs in the background."""
-
-
-@asynccontextmanager
-async def _until_closed() -> AsyncGenerator[asyncio.TaskGroup]:
-    """A group whose tasks are cancelled at its end, and not waited for."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-            raise _Closing
-    except* _Closing:
-        pass
 
 
 def _written(value: Json, code: str, what: str) -> str:
