@@ -13,7 +13,7 @@ class _Over(Exception):
 
 @asynccontextmanager
 async def background() -> AsyncGenerator[asyncio.TaskGroup]:
-    """A group whose tasks are cancelled at its end, where others wait for theirs. What a task raises, the group raises."""
+    """A group whose tasks are cancelled at its end; others wait for theirs. It raises what a task raises."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group
