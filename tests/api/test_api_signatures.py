@@ -107,10 +107,70 @@ def test_a_presigned_url_is_good_as_it_is_and_for_nothing_else(guarded: Served) 
     with urlopen(url) as answer:
         assert answer.read() == b"1"
     for wrong in (url.replace("/one?", "/two?"), url.replace("Expires=60", "Expires=61")):
-        with pytest.raises(HTTPError) as refused:
-            urlopen(wrong)
-        with refused.value as told:
-            assert (told.code, b"<Code>SignatureDoesNotMatch</Code>" in told.read()) == (403, True)
+        assert refusal(Request(wrong)) == (403, "SignatureDoesNotMatch")
+
+
+def test_urls_that_boto3_presigns_by_default_put_and_get_and_are_good_for_nothing_else(guarded: Served) -> None:
+    """boto3 makes them with Signature Version 2."""
+    s3 = client(guarded, "s3", s3={"addressing_style": "path"})
+    named = {"Bucket": "papers", "Key": "old one"}
+    put = s3.generate_presigned_url("put_object", Params={**named, "ContentType": "text/plain"})
+    assert "AWSAccessKeyId=" in put
+    with urlopen(Request(put, b"by URL", {"Content-Type": "text/plain"}, method="PUT")) as answer:
+        assert answer.status == 200
+    shown = {**named, "ResponseContentType": "text/html"}
+    url = s3.generate_presigned_url("get_object", Params=shown, ExpiresIn=60)
+    with urlopen(url) as answer:
+        assert (answer.read(), answer.headers["Content-Type"]) == (b"by URL", "text/html")
+    wrong = {
+        url.replace("/old%20one?", "/plain?"): "SignatureDoesNotMatch",
+        f"{url}&acl": "SignatureDoesNotMatch",
+        f"{url}&intelligent-tiering": "AccessDenied",
+        url.replace("Expires=", "Expires=9"): "SignatureDoesNotMatch",
+        re.sub(r"Expires=\d+", "Expires=1", url): "AccessDenied",
+        url.replace(KEY, "AKIAOTHER"): "InvalidAccessKeyId",
+    }
+    for address, code in wrong.items():
+        assert refusal(Request(address)) == (403, code)
+    assert refusal(Request(put, b"", {"Content-Type": "text/html"}, method="PUT")) == (403, "SignatureDoesNotMatch")
+
+
+def test_presigned_urls_of_version_4_put_too(guarded: Served) -> None:
+    s3 = client(guarded, "s3", s3={"addressing_style": "path"}, signature_version="s3v4")
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": "papers", "Key": "new"}, ExpiresIn=60)
+    with urlopen(Request(url, b"signed", method="PUT")) as answer:
+        assert answer.status == 200
+    assert s3.get_object(Bucket="papers", Key="new")["Body"].read() == b"signed"
+
+
+def refusal(request: Request) -> tuple[int, str]:
+    """Status and code of an answer in XML."""
+    with pytest.raises(HTTPError) as refused:
+        urlopen(request)
+    with refused.value as told:
+        found = re.search(r"<Code>(\w+)</Code>", told.read().decode())
+        assert found is not None
+        return told.code, found[1]
+
+
+def test_keys_that_sts_gives_are_good_with_their_token(guarded: Served) -> None:
+    given = client(guarded, "sts").assume_role(RoleArn=ROLE, RoleSessionName="me")["Credentials"]
+    key, secret, token = given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
+    session = boto3.Session(key, secret, token, region_name="us-east-1")
+    config = Config(inject_host_prefix=False, retries={"total_max_attempts": 1})
+    states = session.client("stepfunctions", endpoint_url=guarded.endpoint, config=config)
+    assert states.list_activities()["activities"] == []
+    s3 = session.client("s3", endpoint_url=guarded.endpoint, config=config)
+    s3.put_object(Bucket="papers", Key="with a token", Body=b"1")
+    for version in ("s3v4", "s3"):
+        signing = session.client("s3", endpoint_url=guarded.endpoint, config=Config(signature_version=version))
+        url = signing.generate_presigned_url("get_object", Params={"Bucket": "papers", "Key": "with a token"})
+        with urlopen(url) as answer:
+            assert answer.read() == b"1"
+    for wrong in (None, "other"):
+        lost = boto3.Session(key, secret, wrong, region_name="us-east-1")
+        with pytest.raises(ClientError, match="UnrecognizedClientException"):
+            lost.client("stepfunctions", endpoint_url=guarded.endpoint, config=config).list_activities()
 
 
 REFUSED = [
@@ -238,6 +298,12 @@ def test_a_clock_may_be_fifteen_minutes_off(seconds: int, reason: str | None) ->
     with pytest.raises(BadSignature) as refused:
         verify(asked, body, time.time() + seconds)
     assert refused.value.reason == reason
+    # The words by which SDKs know that a clock is wrong.
+    assert re.fullmatch(
+        r"Signature (expired|not yet current): \d{8}T\d{6}Z is (now earlier|still later) than \d{8}T\d{6}Z "
+        r"\(\d{8}T\d{6}Z [-+] 15 min\.\)",
+        refused.value.message,
+    )
 
 
 def test_a_presigned_url_ends_when_it_says_so() -> None:

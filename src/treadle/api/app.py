@@ -27,6 +27,8 @@ from treadle.errors import ApiError, StoreError
 log = logging.getLogger("treadle.api")
 
 TARGET: Final = "AWSStepFunctions"
+SERVICES: Final[Mapping[str, str]] = {TARGET: "states", "AWSLambda": "lambda"}
+"""By the beginning of X-Amz-Target: how a signature names the service."""
 BODY_SECONDS: Final = 30.0
 """How long a client may take to send a request."""
 REGION: Final = "us-east-1"

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from treadle.api.app import error_answer, respond, scope_of
+from treadle.api.app import SERVICES, error_answer, respond, scope_of
 from treadle.api.asgi import ClientGone, Headers, Receive, Send
 from treadle.api.guard import Refused
 from treadle.errors import ApiError
@@ -24,7 +24,6 @@ Backend: TypeAlias = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None
 Guard: TypeAlias = Callable[[Mapping[str, Any], Receive], Awaitable[Receive]]
 """Lets a request pass, giving what its body is read from, or raises Refused or ClientGone."""
 
-_TARGETS: Final = {"AWSStepFunctions": "states", "AWSLambda": "lambda"}
 _LOCAL: Final = re.compile(r"localhost|127(\.\d+){3}|::1|.*\.localhost")
 
 
@@ -90,7 +89,7 @@ class Endpoint:
 def service_of(headers: Headers) -> str | None:
     """The service that a request is for, by the name that a signature has for it."""
     target = headers.get(b"x-amz-target", b"").decode("latin-1").partition(".")[0]
-    return _TARGETS.get(target) or scope_of(headers)[1]
+    return SERVICES.get(target) or scope_of(headers)[1]
 
 
 def is_local(url: str) -> bool:

@@ -1,7 +1,8 @@
-"""Who is let in: a request that is signed with a key of a file, or with the key that this start made for itself.
+"""Who is let in: a request that is signed with a key of a file, with the key that this start made for itself, or with
+one that STS has given since.
 
 Owns the keys, reading a body to know its hash, and how a refusal looks in the protocol of its service. Signatures are
-checked in `signatures`. Secrets are never logged, and no error tells one.
+checked in `signatures`, `chunks` and `old_urls`. Secrets are never logged, and no error tells one.
 """
 
 from __future__ import annotations
@@ -14,23 +15,27 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 from xml.sax.saxutils import escape
 
 import msgspec
 
-from treadle.api import signatures
+from treadle.api import old_urls, signatures
+from treadle.api.app import SERVICES
 from treadle.api.asgi import BodyTooLarge, Message, Receive, parts_of
+from treadle.api.chunks import KINDS, Chunks
 from treadle.api.signatures import Asked, BadSignature, Signature
 from treadle.errors import TreadleError
 
 _MOST: Final = 128 * 1024 * 1024
 """Bytes of a request; S3's have their own limit."""
 _MOST_OF_S3: Final = 5 * 1024**3
+_KEPT: Final = 3600
+"""Seconds that a key is remembered after its end, to tell why it is refused."""
 _IN_MEMORY: Final = 1024 * 1024
 _PIECE: Final = 256 * 1024
-_TARGETS: Final = {"AWSStepFunctions": "states", "AWSLambda": "lambda"}
 
 # By reason: code of JSON services, code of XML services, code of S3.
 _CODES: Final = {
@@ -42,9 +47,16 @@ _CODES: Final = {
     "skewed": ("InvalidSignatureException", "SignatureDoesNotMatch", "RequestTimeTooSkewed"),
     "expired": ("InvalidSignatureException", "SignatureDoesNotMatch", "AccessDenied"),
     "payload": ("InvalidSignatureException", "SignatureDoesNotMatch", "XAmzContentSHA256Mismatch"),
+    "token": ("UnrecognizedClientException", "InvalidClientTokenId", "InvalidToken"),
+    "ended": ("ExpiredTokenException", "ExpiredToken", "ExpiredToken"),
+    "chunks": ("InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteBody"),
+    "checksum": ("InvalidSignatureException", "SignatureDoesNotMatch", "BadDigest"),
     "large": ("RequestEntityTooLargeException", "RequestEntityTooLarge", "EntityTooLarge"),
 }
-_BAD_REQUEST: Final = ("incomplete", "payload", "large")
+_BAD_REQUEST: Final = ("incomplete", "payload", "large", "token", "ended", "chunks", "checksum")
+# Words of S3 where they differ.
+_SAID_BY_S3: Final = {"skewed": "The difference between the request time and the current time is too large."}
+_INVALID: Final = "The security token included in the request is invalid."
 
 
 class KeysError(TreadleError):
@@ -57,6 +69,15 @@ class Refused(Exception):
     def __init__(self, status: int, type: bytes, body: bytes) -> None:
         super().__init__(status)
         self.status, self.type, self.body = status, type, body
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A key: its secret, and for that of a session its token and the moment at which it ends, in seconds."""
+
+    secret: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+    until: float | None = None
 
 
 class SignedOnly:
@@ -74,12 +95,16 @@ class SignedOnly:
     ) -> None:
         self.key, self.secret = f"TREADLE{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30)
         """What this process and its functions sign with; new with every start."""
-        self._keys = {**keys, self.key: self.secret}
+        self._keys = {key: _Known(secret) for key, secret in {**keys, self.key: self.secret}.items()}
         self._open, self._own, self._pages, self._now = open_paths, own_paths, own_pages, now
 
-    def accept(self, key: str, secret: str) -> None:
-        """Take one more key, such as one that a role was given."""
-        self._keys[key] = secret
+    def accept(self, key: str, secret: str, token: str | None = None, until: float | None = None) -> None:
+        """Take one more key, such as that of a session: with its token alone, and not after `until`, in seconds."""
+        now = self._now()
+        ended = [each for each, known in self._keys.items() if known.until is not None and known.until < now - _KEPT]
+        for each in ended:
+            del self._keys[each]
+        self._keys[key] = _Known(secret, token, until)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive) -> Receive:
         """Let a request pass; gives what its body is read from. Raises Refused, ClientGone."""
@@ -91,31 +116,37 @@ class SignedOnly:
         asked = Asked(scope["method"], scope["raw_path"], scope["query_string"], headers)
         signature: Signature | None = None
         try:
+            old = old_urls.read(asked)
+            if old is not None:
+                old_urls.check(asked, old, self._secret(old.key, old.token), self._now())
+                return receive
             signature = signatures.read(asked)
             return await self._checked(asked, signature, receive)
         except BadSignature as bad:
             raise _refused(bad, asked, signature) from None
 
     async def _checked(self, asked: Asked, signature: Signature, receive: Receive) -> Receive:
-        secret = self._keys.get(signature.key)
-        if secret is None:
-            raise BadSignature("unknown", "The security token included in the request is invalid.")
+        secret = self._secret(signature.key, signature.token)
         signatures.check_time(signature, self._now())
-        meant = _TARGETS.get((asked.header("x-amz-target") or "").partition(".")[0])
+        meant = SERVICES.get((asked.header("x-amz-target") or "").partition(".")[0])
         if meant is not None and signature.service != meant:
             raise BadSignature("mismatch", f"Credential should be scoped to correct service: '{meant}'.")
         told = signatures.announced(asked, signature)
         if told is not None:
             # Nobody sends gigabytes here before it is known that the rest of the request is signed.
             signatures.check(asked, signature, secret, told)
-            if not told.islower():
+            if told == signatures.UNSIGNED:
                 return receive
+        chunks = None
+        if told in KINDS:
+            length, trailers = asked.header("x-amz-decoded-content-length"), asked.header("x-amz-trailer")
+            chunks = Chunks(told, signature, secret, length=length, trailers=trailers)
         body = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - whoever reads it to its end closes it
         try:
-            hashed = await _hashed(receive, body, _MOST if told is None else _MOST_OF_S3)
+            hashed = await _hashed(receive, body, _MOST if told is None else _MOST_OF_S3, chunks)
             if told is None:
                 signatures.check(asked, signature, secret, hashed)
-            elif not hmac.compare_digest(told, hashed):
+            elif chunks is None and not hmac.compare_digest(told, hashed):
                 raise BadSignature(
                     "payload", "The provided 'x-amz-content-sha256' header does not match what was computed."
                 )
@@ -123,6 +154,16 @@ class SignedOnly:
             body.close()
             raise
         return _again(body, receive)
+
+    def _secret(self, key: str, token: str | None) -> str:
+        known = self._keys.get(key)
+        if known is None:
+            raise BadSignature("unknown", _INVALID)
+        if known.token is not None and not hmac.compare_digest(known.token.encode(), (token or "").encode()):
+            raise BadSignature("token", _INVALID)
+        if known.until is not None and self._now() > known.until:
+            raise BadSignature("ended", "The security token included in the request is expired")
+        return known.secret
 
 
 def read_keys(path: Path) -> dict[str, str]:
@@ -163,14 +204,18 @@ def _from_here(scope: Mapping[str, Any]) -> bool:
     return ipaddress.ip_address(client[0]).is_loopback or client[0] == server[0]
 
 
-async def _hashed(receive: Receive, into: IO[bytes], most: int) -> str:
+async def _hashed(receive: Receive, into: IO[bytes], most: int, chunks: Chunks | None) -> str:
     hashing = hashlib.sha256()
     try:
         async for part in parts_of(receive, most):
+            if chunks is not None:
+                chunks.feed(part)
             hashing.update(part)
             into.write(part)
     except BodyTooLarge:
         raise BadSignature("large", f"A request has {most} bytes at the most.") from None
+    if chunks is not None:
+        chunks.end()
     into.seek(0)
     return hashing.hexdigest()
 
@@ -200,7 +245,7 @@ def _refused(bad: BadSignature, asked: Asked, signature: Signature | None) -> Re
         body = msgspec.json.encode({"__type": json, "message": message})
         return Refused(400, b"application/x-amz-json-1.0", body)
     if service == "s3" or (service is None and asked.method != "POST"):
-        body = f"<Error><Code>{s3}</Code><Message>{escape(message)}</Message></Error>"
+        body = f"<Error><Code>{s3}</Code><Message>{escape(_SAID_BY_S3.get(bad.reason, message))}</Message></Error>"
         return Refused(status, b"application/xml", body.encode())
     if (asked.header("content-type") or "").startswith("application/x-www-form-urlencoded"):
         body = f"<Error><Type>Sender</Type><Code>{xml}</Code><Message>{escape(message)}</Message></Error>"

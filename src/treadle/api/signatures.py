@@ -1,7 +1,8 @@
 """AWS Signature Version 4: whether a request was signed with a secret that is known.
 
 Owns reading a signature (Authorization header, or query of a presigned URL), the canonical form of what was signed and
-its check. It knows no ASGI and reads no body: `guard` does. Never tells a secret, nor what a right signature were.
+its check. It knows no ASGI and reads no body: `guard` does, and `chunks` checks those that are signed chunk by chunk.
+Never tells a secret, nor what a right signature were.
 Source: IAM User Guide 'Create a signed AWS API request'; S3 'Authenticating Requests (AWS Signature Version 4)'.
 """
 
@@ -23,7 +24,10 @@ SKEW: Final = 15 * 60
 LONGEST: Final = 7 * 24 * 3600
 """Seconds that a presigned URL may be valid."""
 
-_STREAMING: Final = "STREAMING-"
+SIGNED_CHUNKS: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+SIGNED_TRAILER: Final = f"{SIGNED_CHUNKS}-TRAILER"
+UNSIGNED_TRAILER: Final = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+_WORDS: Final = (UNSIGNED, SIGNED_CHUNKS, SIGNED_TRAILER, UNSIGNED_TRAILER)
 _KEPT: Final = "-_.~"
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _CREDENTIAL: Final = re.compile(r"([^/\s]{1,128})/(\d{8})/([a-z0-9-]{1,32})/([a-z0-9-]{1,64})/aws4_request")
@@ -57,7 +61,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a request says of its signature. `expires` is set for a presigned URL, in seconds."""
+    """What a request says of its signature. `expires` is set for a presigned URL, in seconds; `token` is that of the
+    session that the key belongs to."""
 
     key: str
     day: str
@@ -67,12 +72,13 @@ class Signature:
     signed: tuple[str, ...]
     value: str
     expires: int | None = None
+    token: str | None = None
 
 
 def read(asked: Asked) -> Signature:
     """The signature that a request brings. Raises BadSignature: missing, incomplete."""
     found = [value for name, value in asked.headers if name == "authorization"]
-    query = dict(_pairs(asked.query))
+    query = dict(pairs_of(asked.query))
     presigned = "X-Amz-Signature" in query or "X-Amz-Algorithm" in query
     if not found and not presigned:
         raise BadSignature("missing", "Missing Authentication Token")
@@ -81,10 +87,11 @@ def read(asked: Asked) -> Signature:
     if not presigned:
         algorithm, _, rest = found[0].partition(" ")
         parts = {name.strip(): value for name, _, value in (each.partition("=") for each in rest.split(","))}
-        date = asked.header("x-amz-date") or ""
+        date, token = asked.header("x-amz-date") or "", asked.header("x-amz-security-token")
         names = ("Credential", "SignedHeaders", "Signature")
     else:
         algorithm, parts, date = query.get("X-Amz-Algorithm", ""), query, query.get("X-Amz-Date", "")
+        token = query.get("X-Amz-Security-Token")
         names = ("X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature")
     if algorithm != ALGORITHM:
         raise _incomplete(f"the algorithm must be {ALGORITHM}")
@@ -103,7 +110,7 @@ def read(asked: Asked) -> Signature:
         if not (told.isascii() and told.isdigit() and len(told) < 8 and 0 < int(told) <= LONGEST):
             raise _incomplete(f"X-Amz-Expires must be from 1 to {LONGEST}")
         expires = int(told)
-    return Signature(scope[1], scope[2], scope[3], scope[4], date, tuple(signed.split(";")), value, expires)
+    return Signature(scope[1], scope[2], scope[3], scope[4], date, tuple(signed.split(";")), value, expires, token)
 
 
 def check_time(signature: Signature, now: float) -> None:
@@ -114,13 +121,25 @@ def check_time(signature: Signature, now: float) -> None:
         raise _incomplete("X-Amz-Date is no date") from None
     if signature.day != signature.date[:8]:
         raise BadSignature("mismatch", "The date of the credential scope is not the date of the request.")
+    # The words are observed on AWS; S3 has its own for both.
     if signed > now + SKEW:
-        raise BadSignature("skewed", f"Signature not yet current: {signature.date} is still later than now + 15 min.")
+        raise BadSignature(
+            "skewed",
+            f"Signature not yet current: {signature.date} is still later than {_date(now + SKEW)} "
+            f"({_date(now)} + 15 min.)",
+        )
     if signature.expires is not None:
         if now > signed + signature.expires:
             raise BadSignature("expired", "Request has expired")
     elif now > signed + SKEW:
-        raise BadSignature("skewed", f"Signature expired: {signature.date} is now earlier than now - 15 min.")
+        raise BadSignature(
+            "skewed",
+            f"Signature expired: {signature.date} is now earlier than {_date(now - SKEW)} ({_date(now)} - 15 min.)",
+        )
+
+
+def _date(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def check(asked: Asked, signature: Signature, secret: str, payload: str) -> None:
@@ -142,7 +161,7 @@ def check(asked: Asked, signature: Signature, secret: str, payload: str) -> None
 
 
 def announced(asked: Asked, signature: Signature) -> str | None:
-    """What a request says of its body where this counts: S3 takes a hash, UNSIGNED-PAYLOAD or STREAMING-...; else None.
+    """What a request says of its body where this counts: S3 takes a hash, or one of the words `_WORDS`; else None.
 
     Raises BadSignature (payload).
     """
@@ -153,24 +172,34 @@ def announced(asked: Asked, signature: Signature) -> str | None:
         if signature.expires is not None:
             return UNSIGNED
         raise BadSignature("payload", "Missing required header for this request: x-amz-content-sha256")
-    if told != UNSIGNED and not told.startswith(_STREAMING) and not _HASH.fullmatch(told):
-        raise BadSignature("payload", f"x-amz-content-sha256 must be {UNSIGNED}, STREAMING-..., or a SHA-256.")
+    if told not in _WORDS and not _HASH.fullmatch(told):
+        raise BadSignature("payload", f"x-amz-content-sha256 must be a SHA-256 or one of {', '.join(_WORDS)}.")
     return told
 
 
-def _signature(signature: Signature, secret: str, canonical: str) -> str:
-    scope = (signature.day, signature.region, signature.service, "aws4_request")
+def scope_of(signature: Signature) -> str:
+    """The credential scope: day, region and service."""
+    return f"{signature.day}/{signature.region}/{signature.service}/aws4_request"
+
+
+def signing_key(signature: Signature, secret: str) -> bytes:
+    """The key that a secret gives for one day, region and service."""
     key = f"AWS4{secret}".encode()
-    for part in scope:
+    for part in scope_of(signature).split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def _signature(signature: Signature, secret: str, canonical: str) -> str:
     hashed = hashlib.sha256(canonical.encode()).hexdigest()
-    return hmac.new(key, "\n".join((ALGORITHM, signature.date, "/".join(scope), hashed)).encode(), "sha256").hexdigest()
+    text = "\n".join((ALGORITHM, signature.date, scope_of(signature), hashed))
+    return hmac.new(signing_key(signature, secret), text.encode(), "sha256").hexdigest()
 
 
 def _canonical(asked: Asked, signature: Signature, payload: str) -> str:
     path = _path_of_s3(asked.path) if signature.service == "s3" else _path_of_others(asked.path)
     presigned = signature.expires is not None
-    pairs = [pair for pair in _pairs(asked.query) if not (presigned and pair[0] == "X-Amz-Signature")]
+    pairs = [pair for pair in pairs_of(asked.query) if not (presigned and pair[0] == "X-Amz-Signature")]
     query = "&".join(
         f"{name}={value}" for name, value in sorted((_quoted(name), _quoted(value)) for name, value in pairs)
     )
@@ -195,7 +224,8 @@ def _path_of_others(path: bytes) -> str:
     return quote(normal, safe=f"/{_KEPT}")
 
 
-def _pairs(query: bytes) -> list[tuple[str, str]]:
+def pairs_of(query: bytes) -> list[tuple[str, str]]:
+    """The names and values of a query, decoded."""
     parts = (each.partition(b"=") for each in query.split(b"&") if each)
     return [(_text(name), _text(value)) for name, _, value in parts]
 

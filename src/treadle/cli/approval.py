@@ -22,6 +22,7 @@ from treadle.cli.app import command
 from treadle.cli.problems import FAILED, OK, Problem
 from treadle.cli.session import DEFAULT_STORE
 from treadle.cli.show import clean
+from treadle.integrations.aws.sessions import LOCAL, given_keys
 from treadle.solutions.approval import FOLDER
 
 STACK: Final = "approval"
@@ -101,12 +102,14 @@ def here(folder: Path) -> Stack:
     missing = {"Workflow", "Bucket", "Api", "CallbackToken"} - set(made)
     if missing:
         raise Problem(f"The stack {state.stack} is another one: it has no {', '.join(sorted(missing))}.")
-    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "us-east-1"}
 
     def client(service: str) -> Any:
         import boto3
 
-        return boto3.client(service, endpoint_url=up.endpoint, **keys)  # type: ignore[call-overload]  # pyright: ignore
+        # Without --auth any key will do.
+        keys = given_keys() or LOCAL
+        session: Any = boto3.Session(keys.access_key, keys.secret_key, keys.token, region_name="us-east-1")
+        return session.client(service, endpoint_url=up.endpoint)
 
     # The port may be another one than when the stack was made.
     callback = f"{up.endpoint}/_api/{made['Api'].id}/callback"

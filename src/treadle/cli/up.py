@@ -159,7 +159,7 @@ async def _serve(
     from contextlib import AsyncExitStack
 
     from treadle.api.app import StatesApp
-    from treadle.api.endpoint import Endpoint
+    from treadle.api.endpoint import Backend, Endpoint
     from treadle.api.guard import SignedOnly
     from treadle.api.host import Host
     from treadle.api.server import Server
@@ -170,6 +170,7 @@ async def _serve(
     from treadle.lambda_api.objects import fetching
     from treadle.local.cloud.child import Child
     from treadle.local.cloud.proxy import Proxy
+    from treadle.local.credentials import Issued
     from treadle.local.presence import withdraw
     from treadle.observation.pages import PATHS, observing
     from treadle.runtime.control import EngineControl
@@ -188,6 +189,7 @@ async def _serve(
     elsewhere = aws_endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or (own if cloud else None)
     async with AsyncExitStack() as stack:
         rest = aws = None
+        issued: dict[str, Backend] = {}
         if elsewhere is not None and elsewhere.rstrip("/") == own:
             # Begins with the first request for a service that is not ours.
             child = Child(data / "cloud", own)
@@ -195,7 +197,8 @@ async def _serve(
             stack.push_async_callback(child.close)
             stack.push_async_callback(rest.close)
             if guard is not None:
-                aws = AwsSessions(endpoint_url=own, keys=Keys(guard.key, guard.secret), taken=guard.accept)
+                issued["sts"] = Issued(rest, guard.accept)
+                aws = AwsSessions(endpoint_url=own, keys=Keys(guard.key, guard.secret))
         made = Host(
             store,
             registry=registry,
@@ -215,6 +218,7 @@ async def _serve(
                 {
                     "states": StatesApp(host),
                     "lambda": LambdaApp(Lambda(registry, host.account, fetch)),
+                    **issued,
                 },
                 rest,
                 pages=pages,

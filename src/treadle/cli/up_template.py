@@ -66,8 +66,7 @@ async def serve_template(store: Store, listener: socket.socket, wanted: Wanted) 
         guard = None if wanted.keys is None else guarded(wanted.keys, PATHS)
         keys = LOCAL if guard is None else Keys(guard.key, guard.secret)
         platform = Platform(store, wanted.data, endpoint, surrounding, keys, guard)
-        taken = None if guard is None else guard.accept
-        aws = AwsSessions(endpoint_url=endpoint, keys=keys, region=surrounding.region, taken=taken)
+        aws = AwsSessions(endpoint_url=endpoint, keys=keys, region=surrounding.region)
         host = await stack.enter_async_context(
             Host(
                 store,

@@ -33,6 +33,7 @@ from treadle.lambda_api.objects import fetching
 from treadle.local.addresses import NOTIFICATIONS
 from treadle.local.cloud.child import Child
 from treadle.local.cloud.proxy import Proxy
+from treadle.local.credentials import Issued
 from treadle.local.events.rules import Rules
 from treadle.local.events.schedules import Schedules
 from treadle.local.events.sources import Sources
@@ -95,6 +96,7 @@ class Platform:
                     "states": StatesApp(host),
                     "lambda": LambdaApp(Lambda(self.functions, host.account, fetching(self.endpoint, keys=self._keys))),
                     "events": _events(rules, self.proxy),
+                    "sts": self.proxy if self._guard is None else Issued(self.proxy, self._guard.accept),
                 },
                 rest=self.proxy,
                 pages=pages,

@@ -49,6 +49,19 @@ LOCAL: Final = Keys("local", "local")
 """For an endpoint on this machine that takes any signature."""
 
 
+def given_keys() -> Keys | None:
+    """The credentials that AWS_ACCESS_KEY_ID or AWS_PROFILE names; None where neither does: nothing else is asked."""
+    if not (os.environ.get("AWS_ACCESS_KEY_ID") or os.environ.get("AWS_PROFILE")):
+        return None
+    from botocore.session import Session
+
+    found = Session().get_credentials()
+    if found is None:
+        return None
+    frozen = found.get_frozen_credentials()
+    return Keys(frozen.access_key, frozen.secret_key, frozen.token)
+
+
 class RoleRefused(Exception):
     """A task's role could not be taken; the argument is its ARN."""
 
@@ -80,8 +93,7 @@ class AwsSessions:
 
     `endpoint_url` is for every service, except those that have one in `special`, by botocore's name of the service.
     `region` overrides that of the execution.
-    At most `calls` calls are under way at once. `patience` is how many seconds an answer may take. `taken` is told the
-    key and secret that come with a role, before anything is signed with them.
+    At most `calls` calls are under way at once. `patience` is how many seconds an answer may take.
     """
 
     def __init__(
@@ -93,11 +105,10 @@ class AwsSessions:
         region: str | None = None,
         calls: int = 64,
         patience: float = _READ_SECONDS,
-        taken: Callable[[str, str], None] | None = None,
     ) -> None:
         self._endpoint_url, self._special = endpoint_url, special or {}
         self._region = region
-        self.keys, self._taken = keys, taken
+        self.keys = keys
         self._calls, self._patience = calls, patience
         self._threads = Threads(calls, "treadle-aws")
         self._lock = threading.RLock()
@@ -249,8 +260,6 @@ class AwsSessions:
                 given = sts.assume_role(RoleArn=role, RoleSessionName=_ROLE_SESSION)["Credentials"]
             except Exception as raised:
                 raise RoleRefused(role) from raised
-            if self._taken is not None:
-                self._taken(given["AccessKeyId"], given["SecretAccessKey"])
             return {
                 "access_key": given["AccessKeyId"],
                 "secret_key": given["SecretAccessKey"],

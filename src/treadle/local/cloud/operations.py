@@ -21,7 +21,7 @@ NOT_KEPT: Final = frozenset(["PutLogEvents", "PutMetricData", "PutTraceSegments"
 """What is observed, not asked for later: it is lost when the local cloud stops."""
 
 _READING_METHODS: Final = frozenset(["GET", "HEAD", "OPTIONS"])
-_FORM: Final = "application/x-www-form-urlencoded"
+FORM: Final = "application/x-www-form-urlencoded"
 
 
 def operation(method: str, headers: Mapping[str, str], query: str, body: bytes) -> str | None:
@@ -31,7 +31,7 @@ def operation(method: str, headers: Mapping[str, str], query: str, body: bytes) 
         return target.rpartition(".")[2]
     if "Action=" in query:
         return parse_qs(query).get("Action", [None])[0]
-    if method == "POST" and headers.get("content-type", "").startswith(_FORM):
+    if method == "POST" and headers.get("content-type", "").startswith(FORM):
         named = re.search(rb"(?:^|&)Action=([A-Za-z]+)", body)
         return named[1].decode("ascii") if named else None
     return None

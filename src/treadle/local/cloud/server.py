@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from treadle.local.addresses import current
 from treadle.local.cloud.journal import Journal, Request
-from treadle.local.cloud.operations import changed, changes, operation, wait_of
+from treadle.local.cloud.operations import FORM, changed, changes, operation, wait_of
 from treadle.local.cloud.sealed import sealed
 
 Environ: TypeAlias = dict[str, Any]
@@ -154,6 +154,9 @@ def _length(environ: Environ) -> int:
 def _environ(environ: Mapping[str, Any], body: bytes) -> Environ:
     """A WSGI environment around a body that was read. Sent in chunks, its length is known only now."""
     without = {key: each for key, each in environ.items() if key != "HTTP_TRANSFER_ENCODING"}
+    if environ["REQUEST_METHOD"] == "PUT" and str(environ.get("CONTENT_TYPE")).startswith(FORM):
+        # werkzeug would read the object as a form, and nothing of it were kept. curl and others say so of any data.
+        without["CONTENT_TYPE"] = "binary/octet-stream"
     return {
         **without,
         "CONTENT_LENGTH": str(len(body)),
