@@ -55,7 +55,7 @@ def given_keys() -> Keys | None:
         return None
     from botocore.session import Session
 
-    found = Session().get_credentials()
+    found: Any = Session().get_credentials()
     if found is None:
         return None
     frozen = found.get_frozen_credentials()
