@@ -55,8 +55,6 @@ class StatesApp:
         await respond(send, status, body)
 
     async def _answered(self, scope: Mapping[str, Any], headers: Headers, receive: Receive) -> tuple[int, bytes]:
-        if self._under_way >= self._host.quotas.requests:
-            return error_answer(ApiError("ThrottlingException", "Rate exceeded"))
         self._under_way += 1
         try:
             return await self._dispatched(scope, headers, receive)
@@ -77,13 +75,15 @@ class StatesApp:
         handler = OPERATIONS.get(name)
         if known is None or handler is None:
             raise ApiError("UnknownOperationException", f"There is no operation {name!r}.")
+        if self._under_way > self._host.quotas.requests:
+            raise self._host.rates.refusal(name)
         self._host.rates.take(name)
         body = await collected(headers, receive, self._host.quotas.request_bytes)
         given = validate(known.check, _parsed(body))
         trace_header = headers.get(b"x-amzn-trace-id", b"").decode("ascii", "ignore")[:256] or None
         request = Request(name, given, region_of(headers), self._host.account, trace_header)
         if name in LONG:
-            with self._host.polls.open():
+            with self._host.polls.open(name):
                 answer = await while_connected(handler(self._host, request), receive)
         else:
             answer = await handler(self._host, request)

@@ -1,4 +1,4 @@
-"""How many open executions, state machines and activities there are, for the quotas on them.
+"""How many open executions, state machines and activities there are, for the quotas on them and for the metrics.
 
 Owns the numbers: counted once when the store has been opened, and kept true by what is written from then on. Nothing is
 counted when somebody asks. Neighbour: `runtime.watched`, which tells of what was written.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from treadle.api.quotas import Quotas
-from treadle.catalog.records import ACTIVITY, MACHINE
+from treadle.catalog.records import ACTIVITY, MACHINE, VERSION, Machine, read
 from treadle.errors import ApiError
 from treadle.runtime.ports import Commit, Document, Store
 
@@ -22,7 +22,10 @@ _ENDS: Final = frozenset(("ExecutionSucceeded", "ExecutionFailed", "ExecutionAbo
 
 
 class Census:
-    """The numbers of one store, held against quotas."""
+    """The numbers of one store, held against quotas.
+
+    `open_by_machine`, `aliases` and `versions` count by the ARN of the state machine.
+    """
 
     def __init__(self, quotas: Quotas) -> None:
         self._most = {
@@ -31,20 +34,25 @@ class Census:
             ACTIVITY: quotas.activities,
         }
         self._count: Counter[str] = Counter()
+        self.open_by_machine: Counter[str] = Counter()
+        self.aliases: Counter[str] = Counter()
+        self.versions: Counter[str] = Counter()
 
     async def take(self, store: Store) -> None:
         """Count what there is. To be called before anything is written."""
         after = None
         while True:
             page = await store.executions(None, "RUNNING", _PAGE, after)
-            self._count[_EXECUTION] += len(page.executions)
+            for each in page.executions:
+                self._ran(each.machine_arn, 1)
             after = page.next
             if after is None:
                 break
-        for kind in (MACHINE, ACTIVITY):
+        for kind in (MACHINE, ACTIVITY, VERSION):
             last = ""
             while documents := await store.documents(kind, "", last, _PAGE):
-                self._count[kind] += len(documents)
+                for each in documents:
+                    self._wrote(each, 1)
                 last = documents[-1].key
 
     def committed(self, commit: Commit) -> None:
@@ -52,15 +60,26 @@ class Census:
         if commit.summary.member is not None:
             return
         for entry in commit.entries:
-            self._count[_EXECUTION] += (entry.type in _OPENS) - (entry.type in _ENDS)
+            if change := (entry.type in _OPENS) - (entry.type in _ENDS):
+                self._ran(commit.summary.machine_arn, change)
 
     def written(self, documents: Sequence[Document]) -> None:
         """Documents have been written. Their revisions are those before."""
         for each in documents:
-            if each.kind in self._most:
-                self._count[each.kind] += (each.revision == 0 and each.value is not None) - (
-                    each.revision > 0 and each.value is None
-                )
+            self._wrote(each, (each.revision == 0 and each.value is not None) - (each.revision > 0 and not each.value))
+
+    def _ran(self, machine: str, change: int) -> None:
+        self._count[_EXECUTION] += change
+        _add(self.open_by_machine, machine, change)
+
+    def _wrote(self, document: Document, change: int) -> None:
+        if document.kind in self._most:
+            self._count[document.kind] += change
+        if document.kind == VERSION:
+            _add(self.versions, document.key.rpartition(":")[0], change)
+        elif document.kind == MACHINE:
+            machine = read(document, Machine)
+            _add(self.aliases, document.key, (len(machine.aliases) if machine else 0) - self.aliases[document.key])
 
     def room_for_execution(self) -> None:
         """One more execution wants to start. Raises ApiError ExecutionLimitExceeded."""
@@ -87,9 +106,21 @@ class Census:
         return self._count[_EXECUTION]
 
     @property
-    def most_executions(self) -> int:
-        """How many may."""
-        return self._most[_EXECUTION]
+    def state_machines(self) -> int:
+        """How many there are."""
+        return self._count[MACHINE]
+
+    @property
+    def activities(self) -> int:
+        """How many there are."""
+        return self._count[ACTIVITY]
 
     def _full(self, kind: str) -> bool:
         return self._count[kind] >= self._most[kind]
+
+
+def _add(counts: Counter[str], key: str, change: int) -> None:
+    """Count without keeping zeros: what is gone costs no memory."""
+    counts[key] += change
+    if counts[key] <= 0:
+        del counts[key]

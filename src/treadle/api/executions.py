@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 from treadle.api import pages
+from treadle.api.billing import bill_of
 from treadle.api.configurations import NO_TRACING, OFF, shown
 from treadle.api.definitions import variable_references
 from treadle.api.host import Host
@@ -23,8 +23,6 @@ from treadle.runtime.machines import StateMachine
 from treadle.runtime.ports import Summary
 
 _INCLUDED: Final = {"included": True}
-_BILLED_STEP_MS: Final = 100
-_BILLED_MEMORY_MB: Final = 64
 
 
 async def start(host: Host, request: Request) -> Answer:
@@ -47,17 +45,14 @@ async def start_sync(host: Host, request: Request) -> Answer:
     result = await host.express.run(
         machine, input, request.given.get("name"), text=text, trace_header=_trace_header(request)
     )
-    summary = result.summary
-    assert summary.stopped_at is not None
-    milliseconds = (summary.stopped_at - summary.started_at) * 1000
+    bill = bill_of(result.summary, result.journal)
     answer = _described(result, request)
     # Observed on AWS: told even where there is no output.
     answer["outputDetails"] = answer.get("outputDetails") or _INCLUDED
     return answer | {
         "billingDetails": {
-            # AWS 'Pricing': rounded up.
-            "billedDurationInMilliseconds": max(1, math.ceil(milliseconds / _BILLED_STEP_MS)) * _BILLED_STEP_MS,
-            "billedMemoryUsedInMB": _BILLED_MEMORY_MB,
+            "billedDurationInMilliseconds": bill.milliseconds,
+            "billedMemoryUsedInMB": bill.megabytes,
         }
     }
 

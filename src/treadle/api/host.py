@@ -109,6 +109,7 @@ class Host:
             clock=self.clock,
             prepare=self._prepare,
             limits=self.quotas.limits,
+            open_map_runs=self.quotas.open_map_runs,
         )
         memory = MemoryStore()
         self._express_engine = Engine(memory, self._integrations, clock=self.clock, limits=self.quotas.limits)
@@ -116,8 +117,8 @@ class Host:
         self.deletions = Deletions(self.machines, self.engine)
         self.redrives = Redrives(self.engine, self.machines, self.census)
         self.pages = Pages(b"", self.now)
-        self.polls = Polls(self.quotas)
         self.rates = Rates(self.quotas.rates, self.now)
+        self.polls = Polls(self.quotas, self.rates)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

@@ -7,22 +7,24 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from treadle.api.quotas import Quotas
+from treadle.api.rates import Rates
 from treadle.errors import ApiError
 
 
 class Polls:
     """How many requests wait."""
 
-    def __init__(self, quotas: Quotas) -> None:
+    def __init__(self, quotas: Quotas, rates: Rates) -> None:
+        self._rates = rates
         self._most, self._workers = quotas.long_polls, quotas.activity_workers
         self._open = 0
         self._waiting: Counter[str] = Counter()
 
     @contextmanager
-    def open(self) -> Generator[None]:
+    def open(self, operation: str) -> Generator[None]:
         """One more request that may take long is under way meanwhile. Raises ApiError ThrottlingException."""
         if self._open >= self._most:
-            raise ApiError("ThrottlingException", "Rate exceeded")
+            raise self._rates.refusal(operation)
         self._open += 1
         try:
             yield

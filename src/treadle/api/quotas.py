@@ -17,6 +17,7 @@ from typing import Any, Final
 from treadle.api.model import operation
 from treadle.errors import TreadleError
 from treadle.machine.limits import Limits
+from treadle.runtime.map_runs import OPEN_MAP_RUNS
 
 
 class QuotaError(TreadleError):
@@ -47,6 +48,8 @@ class Quotas:
     """Workers that wait for the tasks of one activity."""
     open_executions: int = 1_000_000
     """Standard executions that have not ended, children of map runs apart."""
+    open_map_runs: int = OPEN_MAP_RUNS
+    """Map runs under way; those beyond it wait."""
     state_machines: int = 100_000
     activities: int = 100_000
     versions: int = 1_000

@@ -23,7 +23,7 @@ PATHS: Final = ("/health", "/metrics", "/events")
 @asynccontextmanager
 async def observing(host: Host) -> AsyncGenerator[Mapping[str, Backend]]:
     """Watch an open host; gives the pages by their paths."""
-    metrics = Metrics(host.census)
+    metrics = Metrics(host)
     stream = Stream(host)
     watching = [host.commits.subscribe(each) for each in (metrics.committed, stream.committed)]
     try:

@@ -55,7 +55,7 @@ from treadle.runtime.live import Live, closing
 from treadle.runtime.live_run import Household
 from treadle.runtime.lives import Lives, no_execution
 from treadle.runtime.machines import Plans, StateMachine, execution_arn
-from treadle.runtime.map_runs import MapRuns
+from treadle.runtime.map_runs import OPEN_MAP_RUNS, MapRuns
 from treadle.runtime.ports import Clock, Integration, ItemReader, ResultWriter, Store, Summary, WaitRow
 from treadle.runtime.rounds import Rounds
 from treadle.runtime.takers import ActivityTask, Takers
@@ -73,13 +73,17 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An execution with its input and, when it succeeded, its output. `input_text` is the input as it was written."""
+    """An execution with its input and, when it succeeded, its output. `input_text` is the input as it was written.
+
+    `journal` is there for Express executions, which are read once.
+    """
 
     summary: Summary
     input: Json
     output: Json
     input_text: str | None = None
     identity: Identity | None = None
+    journal: Sequence[Entry] = ()
 
 
 class Engine:
@@ -98,6 +102,7 @@ class Engine:
         writer: ResultWriter | None = None,
         clock: Clock | None = None,
         limits: Limits | None = None,
+        open_map_runs: int = OPEN_MAP_RUNS,
         seed: str | None = None,
         prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -115,7 +120,8 @@ class Engine:
         self._agenda = Agenda(self.store, self.clock, self._lives.deliver)
         self._rounds = Rounds(self.store, self.clock, self.spawn)
         self._calls = Calls(self.clock, integrations, self._lives.deliver, self._run)
-        self.map_runs = MapRuns(Household(self, self._lives, self._plans, self._fleeting, reader, writer, self._run))
+        household = Household(self, self._lives, self._plans, self._fleeting, reader, writer, self._run)
+        self.map_runs = MapRuns(household, open_map_runs)
         self._closings: defaultdict[str, list[asyncio.Future[Summary]]] = defaultdict(list)
         self._takers = Takers()
         self._taken: set[tuple[str, int]] = set()

@@ -11,6 +11,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from treadle.errors import TreadleError
 from treadle.language.scope import Json
@@ -43,7 +44,7 @@ class Express:
         `text` and `trace_header` as in `Engine.start`.
         """
         started = await self._begin(machine, input, name, True, text, trace_header)
-        self._engine.spawn(self._finish(started.arn))
+        self._engine.spawn(self._end(started.arn))
         return started
 
     async def run(
@@ -62,8 +63,7 @@ class Express:
         except asyncio.CancelledError:
             self._engine.spawn(self._go_on(started.arn))
             raise
-        await self._finish(started.arn)
-        return result
+        return replace(result, journal=await self._finish(started.arn))
 
     async def _begin(
         self,
@@ -98,12 +98,17 @@ class Express:
             await self._engine.result(arn)
             await self._finish(arn)
 
-    async def _finish(self, arn: str) -> None:
+    async def _finish(self, arn: str) -> list[Entry]:
         summary = await self._engine.wait_closed(arn)
+        journal = await self._engine.journal(arn)
         try:
-            self._log(summary, await self._engine.journal(arn))
+            self._log(summary, journal)
         except Exception:
             # AWS: logs are delivered as well as can be; an execution does not depend on them.
             log.exception("the log of %s is lost", arn)
         self._engine.forget(arn)
         self._forget(arn)
+        return journal
+
+    async def _end(self, arn: str) -> None:
+        await self._finish(arn)

@@ -7,6 +7,7 @@ decide anything about one. Neighbours: live_run.py, one of them at work; engine.
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from treadle.errors import ApiError, NotFound
 from treadle.machine.commands import StartMapRun, Status
@@ -14,6 +15,9 @@ from treadle.machine.map_events import RunUpdated
 from treadle.runtime.live_run import Household, LiveRun
 from treadle.runtime.lives import no_execution
 from treadle.runtime.ports import Page, Summary, WaitRow
+
+OPEN_MAP_RUNS: Final = 1_000
+"""AWS quota: map runs that are under way."""
 
 
 class MapRuns:
@@ -25,10 +29,11 @@ class MapRuns:
     and `Summary.member.items` the number of its items.
     """
 
-    def __init__(self, household: Household) -> None:
-        self._household = household
+    def __init__(self, household: Household, most: int) -> None:
+        self._household, self._most = household, most
         self._store, self._clock = household.host.store, household.host.clock
         self._live: dict[str, LiveRun] = {}
+        self._backlog: dict[str, LiveRun] = {}  # those of them that have not begun, the oldest first
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wanted: dict[tuple[str, int], WaitRow] = {}
 
@@ -44,7 +49,11 @@ class MapRuns:
         run = self._live.get(command.arn)
         if run is None:
             run = self._live[command.arn] = LiveRun(self._household, command.arn, self._leave)
-            self._tasks[command.arn] = self._household.run(run.live())
+            if self.open < self._most:
+                self._begin(run)
+            else:
+                # AWS quota 'open Map Runs': what is beyond it waits for its turn, and does not fail.
+                self._backlog[command.arn] = run
         if row.arn != command.arn:
             self._wanted[row.arn, row.wait] = row
             run.want(row)
@@ -53,7 +62,10 @@ class MapRuns:
         """An execution does not wait any more."""
         row = self._wanted.pop((arn, wait), None)
         if row is not None and isinstance(row.command, StartMapRun) and row.command.arn in self._live:
-            self._live[row.command.arn].unwant(row)
+            run = self._live[row.command.arn]
+            run.unwant(row)
+            if self._backlog.pop(run.arn, None) is not None:
+                self._begin(run)  # it finds that it is not wanted, and ends
 
     def child_closed(self, summary: Summary) -> None:
         """An execution that is a child of a map run has ended."""
@@ -68,8 +80,23 @@ class MapRuns:
             if not run.wanted:
                 await asyncio.wait((self._tasks[arn],))
 
+    @property
+    def open(self) -> int:
+        """How many are under way."""
+        return len(self._tasks)
+
+    @property
+    def backlog(self) -> int:
+        """How many wait for others to end."""
+        return len(self._backlog)
+
+    def _begin(self, run: LiveRun) -> None:
+        self._tasks[run.arn] = self._household.run(run.live())
+
     def _leave(self, arn: str) -> None:
         del self._live[arn], self._tasks[arn]
+        if self._backlog and self.open < self._most:
+            self._begin(self._backlog.pop(next(iter(self._backlog))))
 
     # ---- as seen from outside ------------------------------------------------------------------------------------
 
