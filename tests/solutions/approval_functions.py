@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from approval_template import SAM
+
 from local_cloud import LocalCloud
 from treadle.solutions.approval import FOLDER
 
@@ -27,8 +29,9 @@ class Deployed:
             name: manager.create_secret(Name=cloud.unique(name), SecretString=value)["ARN"]
             for name, value in self.tokens.items()
         }
-        self.approvals = self._table("story", "execution")
-        self.deployments = self._table("environment", "package")
+        self.approvals = self._table("Approvals")
+        self.deployments = self._table("Deployments")
+        self.notifications = self._table("Notifications")
         self.topic = cloud.client("sns").create_topic(Name=cloud.unique("stakeholders"))["TopicArn"]
 
     def environment(self, states: str) -> dict[str, str]:
@@ -39,6 +42,7 @@ class Deployed:
             "CALLBACK_SECRET": self.secrets["callback"],
             "TABLE": self.approvals,
             "DEPLOYMENTS": self.deployments,
+            "NOTIFICATIONS": self.notifications,
             "ENVIRONMENTS": "dev,staging",
             "TOPIC": self.topic,
         }
@@ -52,7 +56,7 @@ class Deployed:
     def wait(self, story: str, execution: str = "e-1", **more: Any) -> None:
         """A row as the workflow writes it when it begins to wait."""
         row = {"story": story, "execution": execution, "token": f"token-of-{story}-{execution}", "state": "PENDING"}
-        row |= {"votes": [], "deliveries": [], "version": 0, "approvers": [], "quorum": 1, "due": 2**40}
+        row |= {"votes": [], "deliveries": [], "version": 1, "approvers": [], "quorum": 1, "due": 2**40, "since": 1}
         self._rows().put_item(Item=row | more)
 
     def row(self, story: str, execution: str = "e-1") -> dict[str, Any]:
@@ -61,22 +65,30 @@ class Deployed:
     def change(self, story: str, **changes: Any) -> None:
         self._rows().put_item(Item=self.row(story) | changes)
 
+    def key(self, key: str) -> dict[str, Any]:
+        """What is kept of an idempotency key."""
+        return self._resource(self.notifications).get_item(Key={"key": key}, ConsistentRead=True)["Item"]
+
+    def keep(self, row: dict[str, Any], *without: str) -> None:
+        kept = {name: value for name, value in row.items() if name not in without}
+        self._resource(self.notifications).put_item(Item=kept)
+
     def _rows(self) -> Any:
+        return self._resource(self.approvals)
+
+    def _resource(self, table: str) -> Any:
         import boto3
 
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
-        return boto3.resource("dynamodb", endpoint_url=self.cloud.endpoint, **keys).Table(self.approvals)  # type: ignore[call-overload]
+        return boto3.resource("dynamodb", endpoint_url=self.cloud.endpoint, **keys).Table(table)  # type: ignore[call-overload]
 
-    def _table(self, *key: str) -> str:
-        name = self.cloud.unique("table")
-        self.cloud.client("dynamodb").create_table(
-            TableName=name,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in key],
-            KeySchema=[
-                {"AttributeName": each, "KeyType": kind} for each, kind in zip(key, ("HASH", "RANGE"), strict=True)
-            ],
-        )
+    def _table(self, resource: str) -> str:
+        """A table as the template has it."""
+        name = self.cloud.unique(resource)
+        properties = dict(SAM[resource]["Properties"])
+        for later in ("TimeToLiveSpecification", "PointInTimeRecoverySpecification", "SSESpecification"):
+            properties.pop(later, None)
+        self.cloud.client("dynamodb").create_table(TableName=name, **properties)
         return name
 
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
@@ -23,11 +23,15 @@ class Decisions:
     def __init__(self) -> None:
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.errors: list[str] = []
+        self.before: Callable[[], None] | None = None
+        """What happens before the next answer."""
         decisions = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                if decisions.before is not None:
+                    decisions.before()
                 error = decisions.errors.pop(0) if decisions.errors else None
                 if error is None:
                     decisions.sent.append((self.headers["x-amz-target"].partition(".")[2], body))
@@ -76,6 +80,6 @@ def functions(deployed: Deployed, decisions: Decisions, monkeypatch: pytest.Monk
     """The handlers, imported anew for each test."""
     for name, value in deployed.environment(decisions.url).items():
         monkeypatch.setenv(name, value)
-    names = ("callback", "validation", "deployment", "notification")
+    names = ("callback", "sweep", "validation", "deployment", "notification")
     with importable() as load:
         yield SimpleNamespace(**{name: load(name).handler for name in names}, load=load)

@@ -91,6 +91,37 @@ def test_stakeholders_are_told_by_the_topic(call: Any, deployed: Deployed) -> No
     assert call("notification", **told | {"kind": "shout"})[0] == 422
 
 
+def test_a_notification_that_is_sent_again_tells_once(
+    deployed: Deployed, functions: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed.tokens["api"] = deployed.rotate("api")
+
+    def tell(key: str, story: str = "PROJ-1") -> tuple[int, dict[str, Any]]:
+        body = {"kind": "request", "story": story, "recipients": ["ann@example.com"]}
+        headers = {"authorization": f"Bearer {deployed.tokens['api']}", "idempotency-key": key}
+        return answered(functions.notification(event(body, headers), None))
+
+    key = deployed.cloud.unique("e")
+    status, first = tell(key)
+    assert status == 200
+    assert tell(key) == (200, {**first, "duplicate": True})
+    assert tell(key, "PROJ-2")[1]["error"] == "KeyReused"
+    assert tell(deployed.cloud.unique("e"))[1]["message"] != first["message"]
+    assert tell("")[0] == tell("x" * 201)[0] == 400
+
+    # Whoever claimed the key is at work, or died before it could keep an answer.
+    under_way = deployed.cloud.unique("e")
+    monkeypatch.setenv("TOPIC", f"{deployed.topic}-that-is-gone")
+    assert tell(under_way)[0] == 503
+    monkeypatch.setenv("TOPIC", deployed.topic)
+    assert "duplicate" not in tell(under_way)[1]
+    row = deployed.key(under_way)
+    deployed.keep({**row, "lease": 2**40}, "answer")
+    assert tell(under_way)[1]["error"] == "UnderWay"
+    deployed.keep({**row, "lease": 1}, "answer")
+    assert tell(under_way)[0] == 200
+
+
 @pytest.fixture
 def service() -> Iterator[Any]:
     """An HTTP service that answers with one status after the other, and keeps the headers that came."""

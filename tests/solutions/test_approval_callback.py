@@ -6,13 +6,16 @@ import hashlib
 import hmac
 import json
 import os
+import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from approval_functions import Deployed, answered, event
+from approval_functions import FUNCTIONS, Deployed, answered, event
 
 ROUNDS = 100 if os.environ.get("TREADLE_DEEP") else 20
 
@@ -24,7 +27,7 @@ def rule(story: str, status: str = "success", who: str = "ann", **more: Any) -> 
 def webhook(story: str, to: str = "Done", who: str = "557058:ann") -> dict[str, Any]:
     change = {"field": "status", "fieldId": "status", "fromString": "In Review", "toString": to}
     return {
-        "timestamp": 1_700_000_000_000,
+        "timestamp": int(time.time() * 1000),
         "webhookEvent": "jira:issue_updated",
         "user": {"accountId": who, "displayName": "Ann"},
         "issue": {"id": "1", "key": story},
@@ -46,6 +49,10 @@ class Jira:
         given = token or self.deployed.tokens["callback"]
         headers = {"Authorization": f"Bearer {given}"} | ({"Idempotency-Key": key} if key else {})
         return answered(self.functions.callback(event(rule(*words, **more), headers), None))
+
+    def sweep(self) -> dict[str, int]:
+        """What the schedule does every minute."""
+        return self.functions.sweep({}, SimpleNamespace(get_remaining_time_in_millis=lambda: 50_000))
 
     def webhook(self, body: dict[str, Any], delivery: str = "d-1", key: str | None = None) -> Any:
         text = json.dumps(body)
@@ -234,6 +241,148 @@ def test_a_claim_whose_holder_died_is_taken_over_after_its_lease(
     assert json.loads(decisions.sent[0][1]["output"])["message"] == "by the dead"
 
 
+def test_a_decision_that_nobody_sent_is_sent_within_the_minute(
+    jira: Jira, story: str, deployed: Deployed, decisions: Any
+) -> None:
+    decisions.errors = ["AccessDeniedException"]
+    assert jira.rule(story)[0] == 503
+    assert jira.sweep()["sent"] == 1
+    assert jira.sweep() == {"sent": 0, "left": 0}
+    [(operation, sent)] = decisions.sent
+    assert (operation, sent["taskToken"]) == ("SendTaskSuccess", f"token-of-{story}-e-1")
+    row = deployed.row(story)
+    assert row["state"] == "DONE" and "token" not in row and "lease" not in row
+
+
+def test_the_sweep_leaves_what_cannot_be_sent_for_the_next_minute(
+    jira: Jira, story: str, deployed: Deployed, decisions: Any
+) -> None:
+    decisions.errors = ["ThrottlingException"] * 2
+    assert jira.rule(story, "failure")[0] == 503
+    assert jira.sweep() == {"sent": 0, "left": 1}
+    assert jira.functions.sweep({}, SimpleNamespace(get_remaining_time_in_millis=lambda: 20_000))["left"] == 1
+    assert jira.sweep() == {"sent": 1, "left": 0}
+    assert decisions.sent[0][0] == "SendTaskFailure"
+
+
+def test_the_sweep_takes_nothing_from_a_callback_at_work(jira: Jira, story: str, deployed: Deployed) -> None:
+    decided = json.dumps({"outcome": "success", "message": "", "when": 1, "votes": []})
+    deployed.change(story, state="CLAIMED", outcome="success", decision=decided, lease=2**40)
+    assert jira.sweep() == {"sent": 0, "left": 0}
+
+
+HOLDER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import callback, json
+callback.handler(json.loads(sys.stdin.read()), None)
+"""
+
+
+def test_a_callback_killed_while_it_sends_leaves_a_decision_that_the_sweep_sends(
+    jira: Jira, story: str, deployed: Deployed, decisions: Any
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment = os.environ | {"AWS_ENDPOINT_URL_SFN": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        given = event(rule(story), {"Authorization": f"Bearer {deployed.tokens['callback']}"})
+        command = [sys.executable, "-c", HOLDER, str(FUNCTIONS)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, env=environment) as holder:
+            assert holder.stdin is not None
+            holder.stdin.write(json.dumps(given))
+            holder.stdin.close()
+            silent.settimeout(60)
+            with silent.accept()[0] as connection:
+                assert connection.recv(1)
+                holder.kill()
+    row = deployed.row(story)
+    assert (row["state"], row["outcome"], row["token"]) == ("CLAIMED", "success", f"token-of-{story}-e-1")
+    assert jira.sweep() == {"sent": 0, "left": 0}
+    # A minute later.
+    deployed.change(story, lease=int(row["lease"]) - 61)
+    assert jira.sweep() == {"sent": 1, "left": 0}
+    assert json.loads(decisions.sent[0][1]["output"])["votes"][0]["who"] == "ann"
+    assert jira.rule(story, "failure", "bob")[1] | {"message": ""} == {
+        "error": "AlreadyDecided",
+        "message": "",
+        "outcome": "success",
+    }
+
+
+def test_a_decision_that_may_have_been_sent_before_is_never_taken_back(
+    jira: Jira, story: str, deployed: Deployed, decisions: Any
+) -> None:
+    decided = json.dumps({"outcome": "success", "message": "", "when": 1, "votes": []})
+    deployed.change(story, state="CLAIMED", outcome="success", decision=decided, lease=1)
+    decisions.errors = ["TaskTimedOut"]
+    assert jira.sweep() == {"sent": 1, "left": 0}
+    assert (deployed.row(story)["state"], deployed.row(story)["decision"]) == ("DONE", decided)
+
+
+def test_a_decision_that_comes_too_late_is_taken_back(
+    jira: Jira, story: str, deployed: Deployed, decisions: Any
+) -> None:
+    decisions.errors = ["TaskTimedOut"]
+    assert jira.rule(story)[0] == 410
+    row = deployed.row(story)
+    assert row["state"] == "EXPIRED" and not {"decision", "outcome", "token", "lease"} & set(row)
+
+
+def test_a_late_decision_that_the_workflow_has_found_counts(
+    jira: Jira, story: str, deployed: Deployed, decisions: Any
+) -> None:
+    def accept() -> None:
+        row = deployed.row(story)
+        assert row["state"] == "CLAIMED"
+        deployed.change(story, state="DONE", version=row["version"] + 1)
+
+    decisions.errors, decisions.before = ["TaskTimedOut"], accept
+    status, answer = jira.rule(story)
+    assert (status, answer["state"], answer["outcome"]) == (200, "DONE", "success")
+
+
+def test_a_webhook_from_before_the_wait_decides_nothing(jira: Jira, story: str, deployed: Deployed) -> None:
+    now = int(time.time())
+    kept = webhook(story)
+    deployed.change(story, since=now + 301)
+    assert jira.webhook(kept)[1]["error"] == "BeforeTheWait"
+    assert jira.webhook(kept | {"timestamp": None})[1]["error"] == "InvalidBody"
+    assert deployed.row(story)["state"] == "PENDING"
+    deployed.change(story, since=now + 200)
+    assert jira.webhook(kept)[0] == 200
+
+
+def test_what_many_voters_say_never_makes_a_decision_too_long_to_send(
+    jira: Jira, story: str, deployed: Deployed, decisions: Any
+) -> None:
+    voters = [f"v-{number}" for number in range(25)]
+    said = '"' * 2000
+    votes = [{"who": who, "outcome": "success", "message": said, "when": 1} for who in voters[:24]]
+    deployed.change(story, approvers=voters, quorum=25, votes=votes)
+    assert jira.rule(story, "failure", "v-24")[1]["outcome"] == "failure"
+    cause = decisions.sent[0][1]["cause"]
+    assert len(cause) < 32_768
+    assert [each["who"] for each in json.loads(cause)["votes"]] == voters
+    assert len(deployed.row(story)["votes"][0]["message"]) == 2000
+
+
+def test_a_comment_of_any_length_is_no_reason_to_refuse(jira: Jira, story: str, decisions: Any) -> None:
+    assert jira.webhook(webhook(story) | {"comment": {"body": "x" * 30_000}})[0] == 200
+    assert len(json.loads(decisions.sent[0][1]["output"])["message"]) == 2000
+
+
+def test_neither_token_nor_secret_is_logged(
+    jira: Jira, story: str, deployed: Deployed, decisions: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    decisions.errors = ["ThrottlingException"]
+    jira.rule(story, token="wrong-token")
+    jira.webhook(webhook(story))
+    jira.sweep()
+    jira.rule(story)
+    assert "swept" in caplog.text and "refused" in caplog.text
+    for secret in (f"token-of-{story}", deployed.tokens["callback"], "wrong-token", "fine"):
+        assert secret not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
@@ -243,6 +392,7 @@ def test_a_claim_whose_holder_died_is_taken_over_after_its_lease(
         ({"story": "PROJ-1", "status": "maybe"}, "status"),
         ({"story": "PROJ-1", "status": "success", "message": "x" * 2001}, "2000"),
         ({"story": "PROJ-1", "status": "success", "approver": ""}, "approver"),
+        ({"story": "PROJ-1", "status": "success", "approver": "a\nsucceeded"}, "one line"),
         ({"story": "PROJ-1", "status": "success", "execution": 7}, "execution"),
     ],
 )

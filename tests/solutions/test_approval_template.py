@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from approval_template import SAM, TEMPLATE
 
 from treadle.solutions.approval import FOLDER
 
@@ -33,21 +33,6 @@ TYPES = {
     "AWS::Logs::LogGroup": "aws_cloudwatch_log_group",
     "AWS::CloudWatch::Alarm": "aws_cloudwatch_metric_alarm",
 }
-
-
-class Loader(yaml.SafeLoader):
-    """Reads short tags as what they hold."""
-
-
-def tagged(loader: Any, suffix: str, node: Any) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return f"!{suffix} {node.value}"
-    return loader.construct_sequence(node, deep=True)
-
-
-Loader.add_multi_constructor("!", tagged)
-TEMPLATE = yaml.load((FOLDER / "template.yaml").read_text(), Loader)
-SAM = TEMPLATE["Resources"]
 
 
 def snake(name: str) -> str:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
+# A function has less than a minute: an answer that takes longer than this would end it in the middle.
+_PATIENCE = Config(connect_timeout=3, read_timeout=10)
 
-def client(service: str) -> Any:
+
+def client(service: str, retries: dict[str, int] | None = None) -> Any:
     """A client of a service; their types are not part of the runtime of Lambda."""
-    return boto3.client(service)  # pyright: ignore
+    config = _PATIENCE if retries is None else _PATIENCE.merge(Config(retries=retries))  # pyright: ignore
+    return boto3.client(service, config=config)  # pyright: ignore
 
 
 def table(name: str) -> Any:
     """A table of DynamoDB, with values as Python has them."""
-    return boto3.resource("dynamodb").Table(name)  # pyright: ignore
+    return boto3.resource("dynamodb", config=_PATIENCE).Table(name)  # pyright: ignore
 
 
 def code_of(error: ClientError) -> str:

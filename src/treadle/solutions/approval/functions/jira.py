@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +17,22 @@ from ballot import Outcome, Vote
 from web import Refusal, Request, object_of
 
 LONGEST_MESSAGE = 2000
+CLOCK_SECONDS = 300
+"""How far the clock of Jira may be from ours."""
 SUCCESS: dict[str, Outcome] = {"success": "success", "approved": "success", "failure": "failure", "rejected": "failure"}
 
 
 @dataclass(frozen=True)
 class Said:
-    """A vote about a story, for one execution or for the one that waits. No vote: the change decides nothing."""
+    """A vote about a story, for one execution or for the one that waits. No vote: the change decides nothing.
+
+    `at`: when it happened, in seconds since 1970, where the sender says and signs it.
+    """
 
     story: str
     execution: str | None
     vote: Vote | None
+    at: int | None = None
 
 
 def read(request: Request, now: int) -> Said:
@@ -66,13 +73,29 @@ def _event(body: dict[str, Any], delivery: str | None, now: int) -> Said:
     # Names can be changed by their owners, so they are not taken for an identity.
     who = user.get("accountId") or user.get("emailAddress") or user.get("name")
     comment = object_of(body.get("comment")).get("body")
-    message = comment if isinstance(comment, str) else f"The story is {reached[-1]}."
-    return Said(story, None, _vote(who, outcome, message, now, delivery))
+    message = comment[:LONGEST_MESSAGE] if isinstance(comment, str) else f"The story is {reached[-1]}."
+    return Said(story, None, _vote(who, outcome, message, now, delivery), _at(body.get("timestamp")))
+
+
+def _at(milliseconds: Any) -> int:
+    if not isinstance(milliseconds, int) or not 0 < milliseconds < 2**53:
+        raise Refusal(400, "InvalidBody", "timestamp must be the milliseconds at which it happened, as Jira sends it.")
+    return milliseconds // 1000
+
+
+def require_recent(said: Said, row: Mapping[str, Any]) -> None:
+    """Refuse what happened before the workflow began to wait: it was meant for another one, or is sent by a stranger.
+
+    The signature of an administrator's webhook covers neither an address nor a nonce, so without this a delivery that
+    somebody has kept could decide whatever waits for the story later. Retries come hours later and are let in.
+    """
+    if said.at is not None and said.at < int(row.get("since", 0)) - CLOCK_SECONDS:
+        raise Refusal(409, "BeforeTheWait", "This happened before the workflow began to wait; decide it again.")
 
 
 def _vote(who: Any, outcome: Outcome, message: Any, now: int, delivery: str | None) -> Vote:
-    if not isinstance(who, str) or not 1 <= len(who) <= 200:
-        raise Refusal(400, "InvalidBody", "The approver must be a text of 1 to 200 characters.")
+    if not isinstance(who, str) or not 1 <= len(who) <= 200 or not who.isprintable():
+        raise Refusal(400, "InvalidBody", "The approver must be a text of 1 to 200 characters, in one line.")
     if not isinstance(message, str) or len(message) > LONGEST_MESSAGE:
         raise Refusal(400, "InvalidBody", f"message must be a text of at most {LONGEST_MESSAGE} characters.")
     return Vote(who, outcome, message, now, delivery)

@@ -1,7 +1,7 @@
 """The notification API: stakeholders learn that a story waits for them, by a topic that they subscribe to.
 
-A retry may tell them twice, which is better than not at all. Neither token nor link that decides anything is sent:
-whoever is told still has to be let in by Jira.
+A request that is repeated with the same Idempotency-Key tells them once. Neither token nor link that decides anything
+is sent: whoever is told still has to be let in by Jira.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import os
 import re
 from typing import Any
 
-from aws import client
+from aws import client, code_of, table
+from botocore.exceptions import BotoCoreError, ClientError
 from credentials import require_bearer, secret_of
-from web import Refusal, Request, serve
+from once import once
+from web import Refusal, Request, log, serve
 
 MOST = 50
 _ADDRESS = re.compile(r"[^@\s\x00-\x1f]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
@@ -24,7 +26,8 @@ _SUBJECTS = {
 }
 
 _secret = secret_of("API_SECRET")
-_sns = client("sns")
+_sns = client("sns", {"total_max_attempts": 1})
+_keys = table(os.environ["NOTIFICATIONS"])
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -47,10 +50,19 @@ def _notify(request: Request) -> dict[str, Any]:
     if wrong:
         raise Refusal(422, "InvalidRecipients", "Some recipients are no e-mail addresses.", faults=wrong)
     told = {name: body.get(name) for name in ("story", "environment", "packages", "execution")}
-    sent = _sns.publish(
-        TopicArn=os.environ["TOPIC"],
-        Subject=_SUBJECTS[kind].format(story=story)[:100],
-        Message=json.dumps({"kind": kind, "recipients": addresses, **told}),
-        MessageAttributes={"kind": {"DataType": "String", "StringValue": kind}},
-    )
-    return {"kind": kind, "notified": addresses, "message": sent["MessageId"]}
+    message = {"kind": kind, "recipients": addresses, **told}
+    return once(_keys, request, lambda: _publish(str(kind), _SUBJECTS[kind].format(story=story), message))
+
+
+def _publish(kind: str, subject: str, message: dict[str, Any]) -> dict[str, Any]:
+    try:
+        sent = _sns.publish(
+            TopicArn=os.environ["TOPIC"],
+            Subject=subject[:100],
+            Message=json.dumps(message),
+            MessageAttributes={"kind": {"DataType": "String", "StringValue": kind}},
+        )
+    except (BotoCoreError, ClientError) as error:
+        log.error(json.dumps({"unsent": code_of(error) if isinstance(error, ClientError) else type(error).__name__}))
+        raise Refusal(503, "Unavailable", "The topic was not reached: try again.", retry_after=5) from None
+    return {"kind": kind, "notified": message["recipients"], "message": sent["MessageId"]}

@@ -39,6 +39,11 @@ resource "aws_iam_role_policy" "api_role" {
         Resource = aws_dynamodb_table.deployments.arn
       },
       {
+        Effect   = "Allow"
+        Action   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+        Resource = aws_dynamodb_table.notifications.arn
+      },
+      {
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -73,6 +78,11 @@ resource "aws_iam_role_policy" "callback_role" {
         Action   = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"]
         Resource = aws_dynamodb_table.approvals.arn
       },
+      {
+        Effect   = "Allow"
+        Action   = "dynamodb:Query"
+        Resource = "${aws_dynamodb_table.approvals.arn}/index/claims"
+      },
       # These two actions know no resource: the task token is the permission.
       {
         Effect   = "Allow"
@@ -80,9 +90,12 @@ resource "aws_iam_role_policy" "callback_role" {
         Resource = "*"
       },
       {
-        Effect   = "Allow"
-        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        Resource = "${aws_cloudwatch_log_group.callback_logs.arn}:*"
+        Effect = "Allow"
+        Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = [
+          "${aws_cloudwatch_log_group.callback_logs.arn}:*",
+          "${aws_cloudwatch_log_group.sweep_logs.arn}:*",
+        ]
       },
     ]
   })
@@ -207,6 +220,7 @@ resource "aws_iam_role_policy" "user_role" {
         Resource = [
           "${aws_cloudwatch_log_group.workflow_logs.arn}:*",
           "${aws_cloudwatch_log_group.callback_logs.arn}:*",
+          "${aws_cloudwatch_log_group.sweep_logs.arn}:*",
           "${aws_cloudwatch_log_group.access_logs.arn}:*",
         ]
       },

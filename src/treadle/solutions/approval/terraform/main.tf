@@ -45,8 +45,17 @@ locals {
       logs    = aws_cloudwatch_log_group.notification_logs.name
       timeout = 30
       variables = {
-        API_SECRET = aws_secretsmanager_secret.api_token.arn
-        TOPIC      = aws_sns_topic.stakeholders.arn
+        API_SECRET    = aws_secretsmanager_secret.api_token.arn
+        NOTIFICATIONS = aws_dynamodb_table.notifications.name
+        TOPIC         = aws_sns_topic.stakeholders.arn
+      }
+    }
+    sweep = {
+      role    = aws_iam_role.callback_role.arn
+      logs    = aws_cloudwatch_log_group.sweep_logs.name
+      timeout = 50
+      variables = {
+        TABLE = aws_dynamodb_table.approvals.name
       }
     }
     validation = {
@@ -118,6 +127,21 @@ resource "aws_dynamodb_table" "approvals" {
     name = "execution"
     type = "S"
   }
+  attribute {
+    name = "state"
+    type = "S"
+  }
+  attribute {
+    name = "lease"
+    type = "N"
+  }
+  # Only a claim has a lease, so only claims are in it.
+  global_secondary_index {
+    name            = "claims"
+    hash_key        = "state"
+    range_key       = "lease"
+    projection_type = "KEYS_ONLY"
+  }
   ttl {
     attribute_name = "expires"
     enabled        = true
@@ -142,6 +166,26 @@ resource "aws_dynamodb_table" "deployments" {
   attribute {
     name = "package"
     type = "S"
+  }
+  server_side_encryption {
+    enabled = true
+  }
+  point_in_time_recovery {
+    enabled = true
+  }
+}
+
+resource "aws_dynamodb_table" "notifications" {
+  name         = "${var.project_name}-notifications"
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "key"
+  attribute {
+    name = "key"
+    type = "S"
+  }
+  ttl {
+    attribute_name = "expires"
+    enabled        = true
   }
   server_side_encryption {
     enabled = true
@@ -272,6 +316,23 @@ resource "aws_lambda_permission" "functions" {
   source_arn    = "${aws_apigatewayv2_api.api.execution_arn}/*/POST/${each.key}"
 }
 
+resource "aws_cloudwatch_event_rule" "sweep_minute" {
+  name                = "${var.project_name}-sweep"
+  schedule_expression = "rate(1 minute)"
+}
+
+resource "aws_cloudwatch_event_target" "sweep_minute" {
+  rule = aws_cloudwatch_event_rule.sweep_minute.name
+  arn  = aws_lambda_function.functions["sweep"].arn
+}
+
+resource "aws_lambda_permission" "sweep_minute" {
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.functions["sweep"].function_name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.sweep_minute.arn
+}
+
 # The definition is that of the SAM template, with the same substitutions.
 resource "aws_sfn_state_machine" "workflow" {
   name     = var.project_name
@@ -325,6 +386,11 @@ resource "aws_cloudwatch_log_group" "notification_logs" {
 
 resource "aws_cloudwatch_log_group" "callback_logs" {
   name              = "/${var.project_name}/callback"
+  retention_in_days = var.log_days
+}
+
+resource "aws_cloudwatch_log_group" "sweep_logs" {
+  name              = "/${var.project_name}/sweep"
   retention_in_days = var.log_days
 }
 
