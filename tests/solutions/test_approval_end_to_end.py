@@ -126,7 +126,12 @@ def test_a_workflow_that_waits_survives_a_kill_and_both_kinds_of_webhook_answer_
     assert post(up.stack.callback, body, bearer)[0] == 409
 
     change = {"field": "status", "toString": "Declined"}
-    event = {"webhookEvent": "jira:issue_updated", "issue": {"key": "PROJ-2"}, "user": {"accountId": "557058:bob"}}
+    event: dict[str, Any] = {
+        "webhookEvent": "jira:issue_updated",
+        "issue": {"key": "PROJ-2"},
+        "user": {"accountId": "557058:bob"},
+    }
+    event["timestamp"] = int(time.time() * 1000)
     content = json.dumps(event | {"changelog": {"items": [change]}}).encode()
     digest = hmac.new(up.token().encode(), content, hashlib.sha256).hexdigest()
     signed = {"x-hub-signature": f"sha256={digest}", "x-atlassian-webhook-identifier": "delivery-1"}
