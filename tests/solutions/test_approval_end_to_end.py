@@ -62,7 +62,7 @@ class Up:
 
         def waiting() -> bool:
             told = states.get_execution_history(executionArn=machine, reverseOrder=True, maxResults=30)["events"]
-            assert told[0]["type"] not in ("ExecutionFailed", "ExecutionSucceeded"), told[0]
+            assert told[0]["type"] not in ("ExecutionFailed", "ExecutionSucceeded"), json.dumps(told[0], default=str)
             submitted = [each["taskSubmittedEventDetails"] for each in told if each["type"] == "TaskSubmitted"]
             return any(each["resourceType"] == "aws-sdk:dynamodb" for each in submitted)
 
