@@ -57,13 +57,13 @@ class Deployed:
         """A row as the workflow writes it when it begins to wait."""
         row = {"story": story, "execution": execution, "token": f"token-of-{story}-{execution}", "state": "PENDING"}
         row |= {"votes": [], "deliveries": [], "version": 1, "approvers": [], "quorum": 1, "due": 2**40, "since": 1}
-        self._rows().put_item(Item=row | more)
+        self.rows.put_item(Item=row | more)
 
     def row(self, story: str, execution: str = "e-1") -> dict[str, Any]:
-        return self._rows().get_item(Key={"story": story, "execution": execution}, ConsistentRead=True)["Item"]
+        return self.rows.get_item(Key={"story": story, "execution": execution}, ConsistentRead=True)["Item"]
 
     def change(self, story: str, **changes: Any) -> None:
-        self._rows().put_item(Item=self.row(story) | changes)
+        self.rows.put_item(Item=self.row(story) | changes)
 
     def key(self, key: str) -> dict[str, Any]:
         """What is kept of an idempotency key."""
@@ -73,7 +73,14 @@ class Deployed:
         kept = {name: value for name, value in row.items() if name not in without}
         self._resource(self.notifications).put_item(Item=kept)
 
-    def _rows(self) -> Any:
+    def rows_of(self, story: str) -> list[dict[str, Any]]:
+        from boto3.dynamodb.conditions import Key
+
+        return self.rows.query(KeyConditionExpression=Key("story").eq(story), ConsistentRead=True)["Items"]
+
+    @property
+    def rows(self) -> Any:
+        """The table of approvals."""
         return self._resource(self.approvals)
 
     def _resource(self, table: str) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from approval_functions import Deployed, importable
+from approval_workflow import Engine, Routes, Workflow
 
 from local_cloud import LocalCloud
 
@@ -83,3 +84,26 @@ def functions(deployed: Deployed, decisions: Decisions, monkeypatch: pytest.Monk
     names = ("callback", "sweep", "validation", "deployment", "notification")
     with importable() as load:
         yield SimpleNamespace(**{name: load(name).handler for name in names}, load=load)
+
+
+@pytest.fixture(scope="module")
+def workflow(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflow]:
+    """The whole solution in virtual time, for all tests of a module."""
+    routes = Routes()
+    serving = threading.Thread(target=routes.server.serve_forever, kwargs={"poll_interval": 0.02})
+    called: dict[str, Any] = {}
+    engine = Engine(deployed, tmp_path_factory.mktemp("engine") / "executions.db", called)
+    with pytest.MonkeyPatch.context() as patched, importable() as load:
+        for name, value in (deployed.environment(engine.url) | {"API_URL": routes.url}).items():
+            patched.setenv(name, value)
+        names = ("callback", "sweep", "validation", "deployment", "notification", "call")
+        routes.functions = {name: load(name).handler for name in names}
+        called["call"] = lambda event: routes.functions["call"](event, None)
+        bucket = deployed.cloud.unique("bucket")
+        deployed.cloud.client("s3").create_bucket(Bucket=bucket)
+        serving.start()
+        with engine:
+            yield Workflow(deployed, engine, routes, bucket)
+        routes.server.shutdown()
+        routes.server.server_close()
+        serving.join()
