@@ -140,6 +140,65 @@ def test_a_killed_run_goes_on_and_a_stopped_one_leaves_nothing_running(
     assert verified.exit_code == 0, verified.stdout
 
 
+def test_reader_and_writer_are_scripted(treadle: Treadle, folder: Path, write: Callable[..., None]) -> None:
+    write(0, {"Type": "Pass"})
+    named = json.loads((folder / "spread.asl.json").read_text())
+    named["States"]["Each"]["ItemReader"]["ReaderConfig"]["MaxItems"] = 2
+    (folder / "spread.asl.json").write_text(json.dumps(named))
+    answers = "Each.ItemReader: {return: [1, 2, 3], after: 5}\nEach.ResultWriter: {return: {written: true}, after: 2}\n"
+    (folder / "items.yaml").write_text(answers)
+    result = treadle("run", "spread.asl.json", "--mock", "items.yaml", "--virtual-time")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout) == {"written": True}
+    assert "Each 2 items: 2 done" in result.stderr
+    assert "7.0s" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ("Each.ItemReader: {cause: no such key}", "States.ItemReaderFailed: no such key"),
+        ("Each.ItemReader: {return: {}}", "the script's answer for 'Each.ItemReader' is no list of items"),
+        ("Each.ResultWriter: {error: Full, cause: no room}", "Full: no room"),
+    ],
+)
+def test_a_scripted_reader_or_writer_fails(
+    treadle: Treadle, folder: Path, write: Callable[..., None], answers: str, told: str
+) -> None:
+    write(1, {"Type": "Pass"})
+    (folder / "items.yaml").write_text(answers)
+    result = treadle("run", "spread.asl.json", "--mock", "items.yaml", "--virtual-time")
+    assert result.exit_code == 1
+    assert told.lower() in result.stderr.lower()
+
+
+def test_a_map_run_that_is_gone_on_with_has_its_scripted_items_again(
+    treadle: Treadle, start: Callable[..., Any], folder: Path, write: Callable[..., None]
+) -> None:
+    write(0, {"Type": "Wait", "SecondsPath": "$.wait"})
+    named = json.loads((folder / "spread.asl.json").read_text())
+    named["States"]["Each"] |= {"End": False, "Next": "Again"}
+    del named["States"]["Each"]["End"]
+    choice = {"Variable": "$.n", "NumericEquals": 2, "Next": "Done"}
+    named["States"] |= {
+        "Again": {"Type": "Choice", "Choices": [choice], "Default": "Each"},
+        "Done": {"Type": "Succeed"},
+    }
+    (folder / "spread.asl.json").write_text(json.dumps(named))
+    (folder / "items.yaml").write_text(
+        "Each.ItemReader: [{return: [{wait: 0}]}, {return: [{wait: 3}, {wait: 0}]}]\n"
+        "Each.ResultWriter: [{return: {n: 1}}, {return: {n: 2}}]\n"
+    )
+    words = ("run", "spread.asl.json", "--name", "x", "--mock", "items.yaml")
+    process = start(*words)
+    while len(runs := shown(treadle).get("mapRuns", []) if (folder / ".treadle").exists() else []) < 2:
+        assert process.process.poll() is None
+    process.kill()
+    status, out, _ = start(*words).end()
+    assert (status, json.loads(out)) == (0, {"n": 2})
+    assert len(runs) == 2
+
+
 def children(treadle: Treadle, run: str, status: str) -> list[Any]:
     listed = treadle("executions", "list", "--map-run", run, "--status", status, "--json")
     return json.loads(listed.stdout)["executions"] if listed.exit_code == 0 else []

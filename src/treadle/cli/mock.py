@@ -10,23 +10,36 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from typing import Final, Literal
 
 from treadle.errors import ApiError, StatesError
+from treadle.items.reader import most_items
 from treadle.language.plan import Plan, TaskPlan
 from treadle.language.resources import Resource, parse_resource
 from treadle.language.scope import Json
+from treadle.language.values import is_array
 from treadle.machine.commands import RunTask
 from treadle.machine.journal import Entry
 from treadle.runtime.engine import Engine
-from treadle.runtime.ports import Call, Integration, Redelivery, WaitRow
+from treadle.runtime.ports import (
+    Call,
+    Integration,
+    ItemPage,
+    ItemReader,
+    MapResults,
+    Redelivery,
+    ResultWriter,
+    WaitRow,
+)
 from treadle.testing.script import Fails, InTurn, Never, Returns, names_of, script_of
 
 Given = Returns | Fails | Never
 
 KINDS: Final = ("lambda", "service", "aws-sdk", "http", "mcp")
 """What a Task can call. Activities have workers instead."""
+Part = Literal["ItemReader", "ResultWriter"]
+_PARTS: Final[tuple[Part, ...]] = ("ItemReader", "ResultWriter")
 _SCHEDULED: Final = ("TaskScheduled", "LambdaFunctionScheduled", "ActivityScheduled")
 _WORKER: Final = "mock"
 
@@ -45,12 +58,27 @@ class Script:
         """Whether there is an answer for a task."""
         return any(name in self._answers for name in names_of(state, resource))
 
+    def part(self, map_run: str, state: str, part: Part) -> Given | None:
+        """The answer for the reader or the writer of a map run; None when the script has none.
+
+        The n-th map run of a state gets the n-th answer of each, so that turns can be counted from the journals.
+        """
+        self._begin(map_run, state)
+        return self._at(self._turn.get((map_run, _PARTS.index(part))))
+
+    def _begin(self, map_run: str, state: str) -> None:
+        for number, part in enumerate(_PARTS):
+            if (map_run, number) not in self._turn:
+                self._take_turn(map_run, number, (f"{state}.{part}",))
+
     def recall(self, arn: str, journal: Iterable[Entry], plan: Plan) -> None:
         """Give the calls that an execution made before the turns that they had."""
         current: dict[tuple[int, ...], str] = {}
         for number, entry in enumerate(journal, 1):
             if entry.type.endswith("StateEntered"):
                 current[entry.frame] = entry.details["name"]
+            elif entry.type == "MapRunStarted":
+                self._begin(entry.details["mapRunArn"], current[entry.frame])
             elif entry.type in _SCHEDULED:
                 task = plan.state(current[entry.frame])
                 assert isinstance(task, TaskPlan), "only a Task schedules"
@@ -59,6 +87,9 @@ class Script:
     def answer(self, arn: str, wait: int, state: str, resource: str) -> Given | None:
         """The answer for the call of a wait; None when the script has none. The same every time for one wait."""
         place = self._turn.get((arn, wait)) or self._take_turn(arn, wait, names_of(state, parse_resource(resource)))
+        return self._at(place)
+
+    def _at(self, place: tuple[str, int] | None) -> Given | None:
         if place is None:
             return None
         answers = self._answers[place[0]]
@@ -134,6 +165,41 @@ async def _given(answer: Given, engine: Engine, since: float) -> Json:
 async def _pass(engine: Engine, since: float, after: float) -> None:
     if after:
         await engine.clock.sleep_until(since + after)
+
+
+class ScriptedItems:
+    """Reads items and writes results as the script says, and leaves what it does not name to others."""
+
+    def __init__(self, script: Script, engine: Callable[[], Engine], reader: ItemReader, writer: ResultWriter) -> None:
+        self._script, self._engine, self._reader, self._writer = script, engine, reader, writer
+
+    async def pages(self, reader: Mapping[str, Json], skip: int) -> AsyncGenerator[ItemPage]:
+        """The items of the answer, or those that are read."""
+        answer = self._script.part(reader["mapRunArn"], reader["state"], "ItemReader")
+        if answer is None:
+            async for page in self._reader.pages(reader, skip):
+                yield page
+            return
+        items = await self._given(answer, "ItemReader")
+        if not is_array(items):
+            told = f"The script's answer for '{reader['state']}.ItemReader' is no list of items."
+            raise StatesError("States.ItemReaderFailed", told)
+        yield ItemPage(items[: most_items(reader.get("maxItems"))][skip:])
+
+    async def write(self, writer: Mapping[str, Json], results: MapResults) -> Json:
+        """The output of the answer, or of what is written."""
+        answer = self._script.part(results.map_run_arn, results.state, "ResultWriter")
+        if answer is None:
+            return await self._writer.write(writer, results)
+        return await self._given(answer, "ResultWriter")
+
+    async def _given(self, answer: Given, part: Part) -> Json:
+        engine = self._engine()
+        try:
+            with engine.clock.idle():
+                return await _given(answer, engine, engine.clock.now())
+        except StatesError as error:
+            raise StatesError(error.name or f"States.{part}Failed", error.cause) from None
 
 
 class Answers:

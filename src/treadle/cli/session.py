@@ -20,7 +20,7 @@ import msgspec
 
 from treadle.cli.check import check
 from treadle.cli.inputs import MachineFolder, Source
-from treadle.cli.mock import Answers, Script, scripted
+from treadle.cli.mock import Answers, Script, ScriptedItems, scripted
 from treadle.cli.problems import Problem
 from treadle.functions import Functions, InProcessFunctions, ProcessFunctions, discover
 from treadle.integrations.assembly import Parts, assembled
@@ -213,11 +213,12 @@ async def at_work(
 
         items = Access(world.aws.s3 if world.aws else unasked)
         stack.push_async_callback(items.close)
+        parts_of_maps = ScriptedItems(script, lambda: engine, DataSets(items), ResultFiles(items))
         engine = Engine(
             family.view,
             scripted(script, lambda: engine, table),
-            reader=DataSets(items),
-            writer=ResultFiles(items),
+            reader=parts_of_maps,
+            writer=parts_of_maps,
             clock=clock,
             seed=seed,
         )

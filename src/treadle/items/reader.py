@@ -40,7 +40,7 @@ class DataSets:
         What is skipped is not decoded: uncompressed bytes are read again at the speed of the disk or of S3, a listing
         takes a request per 1,000 objects, whole row groups of Parquet are jumped over.
         """
-        source = paged(_blocks(self._access, reader), skip, _most(reader.get("maxItems")))
+        source = paged(_blocks(self._access, reader), skip, most_items(reader.get("maxItems")))
         try:
             while not isinstance(page := await self._access.run(lambda: _next(source)), _End):
                 if page is not None:
@@ -60,8 +60,8 @@ def _next(pages: Iterator[ItemPage | None]) -> ItemPage | _End | None:
         raise StatesError("States.ItemReaderFailed", str(fault)) from None
 
 
-def _most(told: Json) -> int:
-    """How many items are read at most; 0 stands for all."""
+def most_items(told: Json) -> int:
+    """How many items MaxItems lets through; 0 stands for all. Raises States.ItemReaderFailed."""
     if told is None:
         return MOST
     if told < 0:

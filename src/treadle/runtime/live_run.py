@@ -430,7 +430,8 @@ class LiveRun:
         if self._household.reader is None:
             raise StatesError("States.ItemReaderFailed", f"Nothing here reads from {command.reader['resource']}.")
         if state.pages is None:
-            state.pages = self._household.reader.pages(command.reader, command.skip)
+            asked = {**command.reader, "state": state.run.plan.name, "mapRunArn": self.arn}
+            state.pages = self._household.reader.pages(asked, command.skip)
         try:
             page = await anext(state.pages)
         except StatesError:
@@ -454,7 +455,7 @@ class LiveRun:
         if self._household.writer is None:
             raise StatesError("States.ResultWriterFailed", f"Nothing here writes to {writer['resource']}.")
         assert state.summary.parent is not None
-        results = MapResults(self.arn, state.summary.parent[0], children.records)
+        results = MapResults(state.run.plan.name, self.arn, state.summary.parent[0], children.records)
         return await self._household.writer.write(writer, results)
 
     # ---- coming to rest ----

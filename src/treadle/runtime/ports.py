@@ -387,8 +387,8 @@ class ItemReader(Protocol):
     def pages(self, reader: Mapping[str, Json], skip: int) -> AsyncIterator[ItemPage]:
         """The items after the first `skip`. Closed early, it lets go of what it holds.
 
-        `reader` has `resource` (an ARN), `arguments`, `config` (ReaderConfig, evaluated) and `maxItems`. Raises
-        StatesError States.ItemReaderFailed.
+        `reader` has `resource` (an ARN), `arguments`, `config` (ReaderConfig, evaluated) and `maxItems`, and says for
+        whom it is read: `state` and `mapRunArn`. Raises StatesError States.ItemReaderFailed.
         """
         ...
 
@@ -397,6 +397,7 @@ class ItemReader(Protocol):
 class MapResults:
     """What a map run leaves to be written. `records` gives one record per child, in order, each time it is called."""
 
+    state: str
     map_run_arn: str
     execution_arn: str
     records: Callable[[], AsyncIterator[Mapping[str, Json]]]

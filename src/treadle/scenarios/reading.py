@@ -130,7 +130,7 @@ class _Reader:
             machine = self.read(file, "STANDARD")
             answers = answers_of_case(self.document, f"{name}/{case}")
             for state in answers:
-                self.known(state, machine.states, (*where, "TestCases", case, state), "state")
+                self.known(state, {*machine.states, *machine.answerable}, (*where, "TestCases", case, state), "state")
             place = self.document.fault((*where, "TestCases", case), "")
             yield Scenario(f"{name}/{case}", machine, {}, answers, Expectation(), str(place).rstrip(": "))
 

@@ -19,6 +19,7 @@ from treadle.errors import StatesError
 from treadle.language.compile import compile_definition
 from treadle.language.plan import MapPlan, Plan, TaskPlan
 from treadle.language.scope import Json
+from treadle.language.values import is_array
 from treadle.machine.commands import Cancel, Close, Command, RunTask, StartMapRun, StartTimer
 from treadle.machine.events import (
     Event,
@@ -330,7 +331,7 @@ class _MapHost:
         for command in commands:
             match command:
                 case ReadItems(wait=wait):
-                    self._effect(wait, "ItemReader", command.reader["arguments"])
+                    self._effect(wait, "ItemReader", command.reader["arguments"], command.reader["maxItems"])
                 case WriteResults(wait=wait, writer=writer):
                     if writer is None or writer["resource"] is None:
                         self._gather(wait, writer)
@@ -347,11 +348,11 @@ class _MapHost:
     def _tell(self, event: MapRunClosed) -> None:
         self.world.at(self.world.now, lambda: self.tell(event))
 
-    def _effect(self, wait: int, part: str, arguments: Json) -> None:
+    def _effect(self, wait: int, part: str, arguments: Json, most: Json = None) -> None:
         answer = self.world.answer(f"{self.command.state}.{part}", None, arguments)
         match answer:
             case Returns(value, after):
-                reply = ItemsRead(wait, value, False) if part == "ItemReader" else ResultsWritten(wait, value)
+                reply = _read(wait, value, most) if part == "ItemReader" else ResultsWritten(wait, value)
             case Fails(error, cause, after):
                 reply = EffectFailed(wait, error or f"States.{part}Failed", cause)
             case Never():
@@ -402,6 +403,13 @@ class _MapHost:
             child = self.world.start_child(self.run.plan.processor, input, identity, closed)
             self.children[command.index] = child
             self.parent.children.setdefault(self.run.plan.name, []).append(child)
+
+
+def _read(wait: int, items: Json, most: Json) -> RunEvent:
+    """What a reader gives, of which MaxItems lets so many through; 0 stands for all."""
+    if not is_array(items):
+        return EffectFailed(wait, "States.ItemReaderFailed", "The script's answer is no list of items.")
+    return ItemsRead(wait, items[:most] if most else items, False)
 
 
 def _plan(definition: str | Mapping[str, Json] | Plan) -> Plan:

@@ -63,7 +63,7 @@ def write(
             "transformation": transformation,
         }
         try:
-            return await ResultFiles(door, limit).write(asked, MapResults(RUN, "arn:parent", each))
+            return await ResultFiles(door, limit).write(asked, MapResults("Each", RUN, "arn:parent", each))
         finally:
             await door.close()
 
