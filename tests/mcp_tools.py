@@ -1,6 +1,6 @@
 """An MCP server for tests: on its standard streams, or with a port as streamable HTTP on this machine.
 
-    python mcp_tools.py [PORT]
+    python mcp_tools.py [PORT [CERTIFICATE KEY]]
 
 It writes the idempotency key of each call of `add` to the file that TOLD names, and a line per start to STARTS.
 """
@@ -73,7 +73,13 @@ if __name__ == "__main__":
     note("STARTS", str(os.getpid()))
     if os.environ.get("BROKEN"):
         sys.exit("no licence for this server")
-    if len(sys.argv) > 1:
+    if len(sys.argv) > 2:
+        import uvicorn
+
+        _, port, certificate, key = sys.argv
+        app = server.streamable_http_app()
+        uvicorn.run(app, port=int(port), ssl_certfile=certificate, ssl_keyfile=key, log_level="error")
+    elif len(sys.argv) > 1:
         server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
     else:
         server.run()

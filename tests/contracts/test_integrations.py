@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+import mcp_rogue
 from faulty_aws import Exchange, faulty
 from http_answers import Answers
 from http_server import Api, api_at_work
@@ -24,6 +26,9 @@ from treadle.integrations.http import HttpIntegration
 from treadle.integrations.kubernetes import KubernetesIntegration
 from treadle.integrations.lambda_ import LambdaIntegration
 from treadle.integrations.lambda_endpoint import LambdaEndpoint
+from treadle.integrations.mcp import McpIntegration
+from treadle.integrations.mcp_servers import McpServer
+from treadle.integrations.mcp_sessions import Sessions
 from treadle.integrations.sealing import Sealer
 from treadle.integrations.states import StatesIntegration
 from treadle.runtime.clock import RealClock
@@ -333,6 +338,47 @@ async def http_apis(place: Path) -> AsyncGenerator[Subject]:
             await http.close()
 
 
+# ---- tools of MCP servers ----------------------------------------------------------------------------------------
+
+TOOL = "arn:aws:states:::mcp:callTool"
+
+
+@asynccontextmanager
+async def mcp_tools(place: Path) -> AsyncGenerator[Subject]:
+    variables = {name: place / name.lower() for name in ("TOLD", "WAITS")}
+    env = {name: str(path) for name, path in variables.items()}
+    program = mcp_rogue.__file__
+    honest = McpServer(command=sys.executable, args=(program, "honest"), env=env, cwd=str(place))
+    silent = McpServer(command=sys.executable, args=(program, "silent"), time_limit=0.5)
+    servers = {"tools": honest, "silent": silent}
+    integration = McpIntegration(Sessions(servers))
+
+    def ask(tool: str, server: str = "tools", **arguments: Any) -> Any:
+        return call_of(TOOL, {"Server": server, "Tool": tool, "Arguments": arguments})
+
+    def waiting() -> int:
+        lines = variables["WAITS"].read_text().splitlines() if variables["WAITS"].exists() else []
+        begun, over = (
+            {line.partition(" ")[2] for line in lines if line.startswith(kind)} for kind in ("begun", "over")
+        )
+        return len(begun - over)
+
+    try:
+        yield Subject(
+            integration=integration,
+            works=[ask("add", a=1, b=2), call_of("arn:aws:states:::mcp:listTools", {"Server": "tools"})],
+            fails=[Failing("MCP.ToolError", ask("fail")), Failing("States.Runtime", call_of(TOOL, {}))],
+            unknown=call_of("arn:aws:states:::mcp:readResource", {"Server": "tools"}),
+            huge=Failing("States.DataLimitExceeded", ask("huge")),
+            lasting=ask("wait"),
+            late=Failing("MCP.Timeout", ask("add", "silent")),
+            under_way=waiting,
+            tokens=lambda: variables["TOLD"].read_text().split(),
+        )
+    finally:
+        await integration.close()
+
+
 SUBJECTS: list[Callable[[Path], AbstractAsyncContextManager[Subject]]] = [
     lambda_functions,
     lambda_elsewhere,
@@ -342,6 +388,7 @@ SUBJECTS: list[Callable[[Path], AbstractAsyncContextManager[Subject]]] = [
     api_gateway,
     kubernetes,
     http_apis,
+    mcp_tools,
 ]
 
 

@@ -57,7 +57,7 @@ class HttpIntegration:
     ) -> None:
         self._connections, self._region = connections, region
         self._client = HttpClient(context=context, plain=plain)
-        self._turns = Turns(at_once, time_limit)
+        self._turns, self._time_limit = Turns(at_once), time_limit
 
     async def call(self, call: Call) -> Json:
         """Send the request and give the answer. Raises StatesError States.Http.*, Events.ConnectionResource.*."""
@@ -66,10 +66,10 @@ class HttpIntegration:
         if call.again and not wanted.repeatable:
             raise StatesError("States.TaskFailed", _DIED.format(wanted.method))
         try:
-            async with self._turns.turn():
+            async with self._turns.turn(self._time_limit):
                 return _result(await self._answer(wanted))
         except TimeoutError:
-            raise StatesError(SOCKET, f"The HTTP Task timed out after {self._turns.seconds:g} seconds.") from None
+            raise StatesError(SOCKET, f"The HTTP Task timed out after {self._time_limit:g} seconds.") from None
 
     async def poll(self, call: Call) -> Json:
         """HTTP tasks have no jobs."""

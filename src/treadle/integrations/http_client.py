@@ -118,16 +118,15 @@ class HttpClient:
 
 
 class Turns:
-    """Lets so many calls be under way at once, and gives each so many seconds; who waits for a turn loses none."""
+    """Lets so many calls be under way at once, each for so many seconds; who waits for a turn loses none of them."""
 
-    def __init__(self, at_once: int, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, at_once: int) -> None:
         self._places = asyncio.Semaphore(at_once)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[None]:
+    async def turn(self, seconds: float) -> AsyncGenerator[None]:
         """Take a turn. Raises TimeoutError when its time is over."""
-        async with self._places, asyncio.timeout(self.seconds):
+        async with self._places, asyncio.timeout(seconds):
             yield
 
 

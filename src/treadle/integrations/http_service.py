@@ -29,15 +29,15 @@ class HttpService:
     def __init__(self, prefix: str, *, time_limit: float, at_once: int = AT_ONCE, plain: bool = False) -> None:
         self._prefix = prefix
         self.unsent = f"{prefix}.SdkClientException"
-        self._client, self._turns = HttpClient(plain=plain), Turns(at_once, time_limit)
+        self._client, self._turns, self._time_limit = HttpClient(plain=plain), Turns(at_once), time_limit
 
     async def answer(self, request: Request) -> Answer:
         """Send a request. Raises StatesError: by the status where that is no success, `unsent` without an answer."""
         try:
-            async with self._turns.turn():
+            async with self._turns.turn(self._time_limit):
                 answer = await self._client.exchange(request)
         except TimeoutError:
-            raise StatesError(self.unsent, f"No answer came within {self._turns.seconds:g} seconds.") from None
+            raise StatesError(self.unsent, f"No answer came within {self._time_limit:g} seconds.") from None
         except StatesError as error:
             if error.name != SOCKET:
                 raise

@@ -9,12 +9,12 @@ any other fails with States.TaskFailed, which the definition may retry. The serv
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from treadle.errors import StatesError
 from treadle.integrations.arguments import expect_action, members, required_text, unusable
+from treadle.integrations.http_client import Turns
 from treadle.integrations.mcp_sessions import UNAVAILABLE, Sessions
 from treadle.language.scope import Json
 from treadle.runtime.ports import Call, Redelivery
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from mcp.types import CallToolResult, Tool
 
 _KEY: Final = "treadle/idempotency-key"
+_AT_ONCE: Final = 64
+"""Calls of one server that are under way at once; the client's own pool of connections has place for 100."""
 _MOST_PAGES: Final = 100
+_REASON: Final = 300
+"""Characters of what the client says of an answer that it cannot read."""
 _DIED: Final = (
     "The process that called the tool {} ended before the answer came, and the tool does not say that it is read-only "
     "or idempotent: retry States.TaskFailed if a second call does no harm."
@@ -38,6 +42,7 @@ class McpIntegration:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
+        self._turns = {name: Turns(_AT_ONCE) for name in sessions.servers}
 
     async def call(self, call: Call) -> Json:
         """Call a tool, or list those of a server. Raises StatesError MCP.*."""
@@ -49,7 +54,7 @@ class McpIntegration:
             raise unusable(f"There is no MCP server '{server[:80]}' here; known are: {known}")
         limit = self._sessions.servers[server].time_limit
         try:
-            async with asyncio.timeout(limit):
+            async with self._turns[server].turn(limit):
                 if action == "listTools":
                     return await self._asked(server, _list)
                 tool, arguments = required_text(given, "Tool"), members(given.get("Arguments", {}))
@@ -73,18 +78,20 @@ class McpIntegration:
         from mcp.types import CONNECTION_CLOSED
 
         try:
-            async with self._sessions.client(server) as client:
-                return await ask(client)
+            return await self._sessions.ask(server, ask)
         except MCPError as error:
             if error.code == CONNECTION_CLOSED:
-                self._sessions.drop(server)
-                cause = f"The MCP server {server} ended before it answered."
-                raise StatesError(UNAVAILABLE, cause) from None
+                raise self._sessions.over(server) from None
             raise StatesError("MCP.RequestFailed", f"{error.message} ({error.code})") from None
         except (StatesError, TimeoutError):
             raise
         except UnicodeEncodeError:
             raise unusable("An argument holds half of a surrogate pair, which UTF-8 cannot write") from None
+        except ValueError as error:
+            # What the client cannot read. The session is as good as before.
+            reason = " ".join(str(error).split())[:_REASON]
+            cause = f"The answer of the MCP server {server} breaks the protocol: {reason}"
+            raise StatesError("MCP.RequestFailed", cause) from None
         except Exception as error:
             # Whatever the client's transport raises: the session is of no use any more.
             self._sessions.drop(server)

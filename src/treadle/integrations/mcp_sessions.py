@@ -11,12 +11,13 @@ import asyncio
 import importlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from treadle.errors import StatesError
 from treadle.integrations.mcp_servers import McpServer
+from treadle.language.scope import Json
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -29,6 +30,8 @@ _TRUSTED: Final = 1.0
 _TOLD: Final = 2000
 """Characters of what a server last wrote to its standard error that are kept, to say why it ended."""
 
+_ENDED: Final = "The session with the MCP server {} ended before it answered."
+
 log = logging.getLogger("treadle.mcp")
 
 
@@ -39,12 +42,26 @@ class Sessions:
         self.servers = servers
         self._open: dict[str, _Session] = {}
 
-    @asynccontextmanager
-    async def client(self, name: str) -> AsyncGenerator[Client]:
-        """A client of a server, which must be one of `servers`. Raises StatesError MCP.ServerUnavailable."""
+    async def ask(self, name: str, work: Callable[[Client], Awaitable[Json]]) -> Json:
+        """Let the work ask a server, which must be one of `servers`. Raises what the work raises, and StatesError
+        MCP.ServerUnavailable where there is no session or it ends meanwhile."""
         session = await self._session(name)
         with session.used():
-            yield await session.client()
+            asking = asyncio.ensure_future(work(await session.client()))
+            try:
+                # The client leaves an answer to be waited for when its own transport has failed.
+                await asyncio.wait((asking, session.task), return_when=asyncio.FIRST_COMPLETED)
+                if asking.done():
+                    return asking.result()
+                raise session.over()
+            finally:
+                await _ended(asking)
+
+    def over(self, name: str) -> StatesError:
+        """The failure of a call during which the session ended; the next call opens another one."""
+        session = self._open.get(name)
+        self.drop(name)
+        return StatesError(UNAVAILABLE, _ENDED.format(name)) if session is None else session.over()
 
     def drop(self, name: str) -> None:
         """The session failed: the next call opens another one."""
@@ -69,6 +86,13 @@ class Sessions:
         if session is None or session.task.done():
             session = self._open[name] = _Session(name, self.servers[name])
         return session
+
+
+async def _ended(asking: asyncio.Future[Json]) -> None:
+    """Whatever was asked is not waited for any more, and has let go of everything."""
+    asking.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await asking
 
 
 class _Used:
@@ -99,6 +123,11 @@ class _Session:
     async def client(self) -> Client:
         """The client, once it is connected. Raises StatesError MCP.ServerUnavailable."""
         return await asyncio.shield(self._client)
+
+    def over(self) -> StatesError:
+        """The failure of a call during which the session ended."""
+        told = self._told.text()
+        return StatesError(UNAVAILABLE, _ENDED.format(self.name) + (f"\n{told}" if told else ""))
 
     def used(self) -> _Used:
         """A call is going on."""
@@ -177,17 +206,24 @@ class _Session:
             # The client's own settings, which it does not offer by a public name.
             make: Any = importlib.import_module("mcp.client.streamable_http").create_mcp_http_client
             http = await stack.enter_async_context(make(headers=dict(server.headers)))
+            http.event_hooks = {"response": [self._told.answered]}
             return Client(streamable_http_client(server.url, http_client=http))
         assert server.command is not None, "the file of servers has been checked"
         errors = stack.enter_context(os.fdopen(await self._told.pipe(stack), "w"))
         parameters = StdioServerParameters(
-            command=server.command, args=list(server.args), env=dict(server.env), cwd=server.cwd
+            command=server.command,
+            args=list(server.args),
+            env=dict(server.env),
+            cwd=server.cwd,
+            # Bytes that are no text are as good as a line that is no message; the client would wait for ever.
+            encoding_error_handler="replace",
         )
         return Client(stdio_client(parameters, errlog=errors))
 
 
 class _Told(asyncio.Protocol):
-    """What a server writes to its standard error: the end of it is kept."""
+    """What a server says beside the protocol, of which the end is kept: what it writes to its standard error, and a
+    status of HTTP that is no success, which the client does not tell."""
 
     def __init__(self) -> None:
         self._kept = ""
@@ -206,6 +242,11 @@ class _Told(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Keep the end."""
         self._kept = (self._kept + data.decode("utf-8", "replace"))[-_TOLD:]
+
+    async def answered(self, response: Any) -> None:
+        """Keep a status that is no success."""
+        if response.status_code >= 400:
+            self._kept = f"HTTP {response.status_code} {response.reason_phrase}"
 
     def text(self) -> str:
         """What was kept."""

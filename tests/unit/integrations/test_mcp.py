@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from typing import Any
 import msgspec
 import pytest
 
+import mcp_rogue
 import mcp_tools
+from http_server import api_at_work, contexts
 from treadle.errors import StatesError
 from treadle.integrations.mcp import McpIntegration
 from treadle.integrations.mcp_servers import InvalidServers, McpServer, read_servers
@@ -37,12 +40,13 @@ def by_streams(place: Path, **settings: Any) -> McpServer:
     return McpServer(command=sys.executable, args=(TOOLS,), env=env, cwd=str(place), **settings)
 
 
-@pytest.fixture(scope="module")
-def by_http() -> Iterator[McpServer]:
+@contextmanager
+def serving(*more: str) -> Iterator[int]:
+    """The tools as a server on a port of this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, TOOLS, str(port)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, TOOLS, str(port), *more], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 30
         while True:
@@ -52,10 +56,25 @@ def by_http() -> Iterator[McpServer]:
             except OSError:
                 assert time.monotonic() < deadline and process.poll() is None
                 time.sleep(0.05)
-        yield McpServer(url=f"http://127.0.0.1:{port}/mcp")
+        yield port
     finally:
         process.terminate()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def by_http() -> Iterator[McpServer]:
+    with serving() as port:
+        yield McpServer(url=f"http://127.0.0.1:{port}/mcp")
+
+
+@pytest.fixture(scope="module")
+def over_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[McpServer, Path]]:
+    """A server with a certificate, and the authority that it is of."""
+    place = tmp_path_factory.mktemp("tls")
+    contexts(place)
+    with serving(str(place / "server.pem"), str(place / "server.key")) as port:
+        yield McpServer(url=f"https://127.0.0.1:{port}/mcp"), place / "ca.pem"
 
 
 def run(server: McpServer | dict[str, McpServer], work: Callable[[McpIntegration], Awaitable[None]]) -> None:
@@ -100,6 +119,44 @@ def test_tools_answer_fail_and_are_listed(kind: str, tmp_path: Path, by_http: Mc
         assert [each["Result"]["sum"] for each in answers] == [2 * n for n in range(50)]
 
     run(by_http if kind == "http" else by_streams(tmp_path), work)
+
+
+def test_a_server_over_tls_is_spoken_to_where_its_authority_is_trusted(
+    over_tls: tuple[McpServer, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, authority = over_tls
+
+    async def distrusting(integration: McpIntegration) -> None:
+        failed = await failure(integration, tool("add", a=1, b=2))
+        assert failed.name == "MCP.ServerUnavailable" and "certificate" in (failed.cause or "").lower(), failed
+
+    run(server, distrusting)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+
+    async def trusting(integration: McpIntegration) -> None:
+        assert await integration.call(tool("add", a=1, b=2)) == {"Result": {"sum": 3}}
+
+    run(server, trusting)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/status/500", "HTTP 500 Internal Server Error"),
+        ("/status/401", "HTTP 401 Unauthorized"),
+        ("/typed?type=text/html", "text/html"),
+        ("/reset", ""),
+    ],
+)
+def test_an_address_that_has_no_mcp_server_is_an_error_that_says_why(path: str, told: str) -> None:
+    async def work() -> None:
+        async with api_at_work() as api:
+            integration = McpIntegration(Sessions({"tools": McpServer(url=api.url + path, time_limit=5)}))
+            failed = await failure(integration, tool("add"))
+            await integration.close()
+        assert failed.name == "MCP.ServerUnavailable" and told in (failed.cause or ""), failed
+
+    asyncio.run(work())
 
 
 def test_one_session_serves_all_calls_and_a_server_that_died_is_started_again(tmp_path: Path) -> None:
@@ -174,6 +231,34 @@ def test_a_server_that_cannot_be_reached_is_an_error_that_says_why(server: McpSe
         assert failed.name == "MCP.ServerUnavailable" and told in (failed.cause or "")
 
     run(server, work)
+
+
+ROGUES = [
+    ("deaf", "MCP.Timeout", "did not answer within 2 s"),
+    ("mumbling", "MCP.Timeout", "did not answer within 2 s"),
+    ("silent", "MCP.Timeout", "did not answer within 2 s"),
+    ("rubbish", "MCP.Timeout", "did not answer within 2 s"),
+    ("bytes", "MCP.Timeout", "did not answer within 2 s"),
+    ("dying", "MCP.ServerUnavailable", "ended before it answered.\nout of memory"),
+    ("shape", "MCP.RequestFailed", "breaks the protocol: "),
+    ("refusing", "MCP.RequestFailed", "no such tool (-32602)"),
+]
+
+
+@pytest.mark.parametrize(("mode", "error", "told"), ROGUES, ids=[mode for mode, *_ in ROGUES])
+def test_a_server_that_breaks_the_protocol_is_an_error_that_says_how(mode: str, error: str, told: str) -> None:
+    async def work(integration: McpIntegration) -> None:
+        failed = await failure(integration, tool("add"))
+        assert failed.name == error and told in (failed.cause or ""), failed
+
+    run(McpServer(command=sys.executable, args=(mcp_rogue.__file__, mode), time_limit=2), work)
+
+
+def test_what_a_server_says_beside_the_protocol_does_no_harm() -> None:
+    async def work(integration: McpIntegration) -> None:
+        assert await integration.call(tool("add")) == {"Result": "all the same"}
+
+    run(McpServer(command=sys.executable, args=(mcp_rogue.__file__, "talkative")), work)
 
 
 def test_only_a_tool_that_says_that_it_may_is_called_again_after_the_process_died(tmp_path: Path) -> None:
