@@ -32,7 +32,7 @@ ErrorKind: TypeAlias = Literal["Handled", "Unhandled"]
 """Lambda's FunctionError. All current runtimes give "Unhandled", whether the handler raised or its process died."""
 
 
-class Invoked(msgspec.Struct, frozen=True):
+class Invoked(msgspec.Struct, frozen=True, gc=False):
     """What became of one invocation.
 
     `payload` is JSON: the handler's result, or an object with `errorType` and `errorMessage` where `error` is set.

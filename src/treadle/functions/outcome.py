@@ -14,7 +14,7 @@ import msgspec
 from treadle.functions.contract import RESPONSE_LIMIT, ErrorKind
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """The answer to one invocation, and what Lambda itself adds to the log."""
 
     payload: bytes

@@ -17,7 +17,7 @@ from treadle.functions.contract import REQUEST_LIMIT, InvalidRequest, RequestToo
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """An invocation. `client_context` is JSON on one line, of ASCII alone."""
 
     id: str

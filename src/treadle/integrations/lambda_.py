@@ -30,7 +30,7 @@ _STATUS: Final = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
 _ERROR: Final = "X-Amz-Function-Error"
 
 
-class Invocation(msgspec.Struct, frozen=True):
+class Invocation(msgspec.Struct, frozen=True, gc=False):
     """One call of Lambda's Invoke. `arn` is the function's, without qualifier; an empty payload is none.
 
     Without `told`, nobody wants to know more of the answer than what the function gave.
@@ -50,7 +50,7 @@ class Invocation(msgspec.Struct, frozen=True):
         return self.arn.rpartition(":")[2]
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What Lambda's Invoke answered: the status and headers of HTTP, and the payload."""
 
     status: int

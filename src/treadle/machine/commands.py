@@ -16,7 +16,7 @@ from treadle.language.scope import Json
 Phase: TypeAlias = Literal["scheduled", "started", "submitted"]
 
 
-class RunTask(msgspec.Struct, frozen=True, kw_only=True):
+class RunTask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Call what a Task state names.
 
     `state` finds the plan's Task (names are unique in a machine). `deadline` is the moment at which
@@ -39,14 +39,14 @@ class RunTask(msgspec.Struct, frozen=True, kw_only=True):
     job: Json = None
 
 
-class StartTimer(msgspec.Struct, frozen=True):
+class StartTimer(msgspec.Struct, frozen=True, gc=False):
     """Owe `TimerDue(wait)` at this moment: seconds since the epoch."""
 
     wait: int
     at: float
 
 
-class StartMapRun(msgspec.Struct, frozen=True, kw_only=True):
+class StartMapRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Run, or redrive, a map run (see map_run.py): the children of the distributed Map `state`."""
 
     wait: int
@@ -56,13 +56,13 @@ class StartMapRun(msgspec.Struct, frozen=True, kw_only=True):
     redrive: int = 0
 
 
-class Cancel(msgspec.Struct, frozen=True):
+class Cancel(msgspec.Struct, frozen=True, gc=False):
     """Nobody waits for this any more: stop it where it can be stopped, forget it in any case."""
 
     wait: int
 
 
-class Close(msgspec.Struct, frozen=True):
+class Close(msgspec.Struct, frozen=True, gc=False):
     """The execution has ended."""
 
     status: Status

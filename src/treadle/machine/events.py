@@ -34,7 +34,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     item: dict[str, Json] | None = None
 
 
-class StartRequested(msgspec.Struct, frozen=True):
+class StartRequested(msgspec.Struct, frozen=True, gc=False):
     """Somebody started the execution. `text` is its input as it was written, where AWS's history is to show that."""
 
     input: Json
@@ -42,18 +42,18 @@ class StartRequested(msgspec.Struct, frozen=True):
     text: str | None = None
 
 
-class StopRequested(msgspec.Struct, frozen=True):
+class StopRequested(msgspec.Struct, frozen=True, gc=False):
     """Somebody stopped the execution."""
 
     error: str | None = None
     cause: str | None = None
 
 
-class RedriveRequested(msgspec.Struct, frozen=True):
+class RedriveRequested(msgspec.Struct, frozen=True, gc=False):
     """Somebody wants a failed, stopped or timed out execution to go on where it ended."""
 
 
-class ForkRequested(msgspec.Struct, frozen=True):
+class ForkRequested(msgspec.Struct, frozen=True, gc=False):
     """Somebody wants a copy of an execution to go on from a state that `frame` is about to enter.
 
     `input` replaces the state's input, `variables` overrides workflow variables by name. UNSET keeps what was there.
@@ -64,28 +64,28 @@ class ForkRequested(msgspec.Struct, frozen=True):
     variables: dict[str, Json] | msgspec.UnsetType = msgspec.UNSET
 
 
-class TaskPickedUp(msgspec.Struct, frozen=True):
+class TaskPickedUp(msgspec.Struct, frozen=True, gc=False):
     """An activity worker took the task."""
 
     wait: int
     worker: str | None = None
 
 
-class JobAccepted(msgspec.Struct, frozen=True):
+class JobAccepted(msgspec.Struct, frozen=True, gc=False):
     """The service accepted a `.sync` job or a `.waitForTaskToken` request; `output` is its answer."""
 
     wait: int
     output: Json
 
 
-class TaskReturned(msgspec.Struct, frozen=True):
+class TaskReturned(msgspec.Struct, frozen=True, gc=False):
     """The task ended well."""
 
     wait: int
     output: Json
 
 
-class TaskErred(msgspec.Struct, frozen=True):
+class TaskErred(msgspec.Struct, frozen=True, gc=False):
     """The task failed. `phase` tells how far it had come; AWS has an event of its own for each."""
 
     wait: int
@@ -94,14 +94,14 @@ class TaskErred(msgspec.Struct, frozen=True):
     phase: Literal["schedule", "start", "submit", "run"] = "run"
 
 
-class TimerDue(msgspec.Struct, frozen=True):
+class TimerDue(msgspec.Struct, frozen=True, gc=False):
     """The moment of a timer has come, or the deadline of a task: its timeout, or a heartbeat that was missed."""
 
     wait: int
     reason: Literal["due", "timeout", "heartbeat"] = "due"
 
 
-class MapRunClosed(msgspec.Struct, frozen=True):
+class MapRunClosed(msgspec.Struct, frozen=True, gc=False):
     """The map run of a distributed Map ended. `error` is None when it succeeded."""
 
     wait: int

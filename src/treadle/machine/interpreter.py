@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from heapq import heappop, heappush
 
 import msgspec
@@ -49,8 +48,7 @@ from treadle.machine.states.abort import abort
 from treadle.machine.steps import STEPS
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """What the host lends for one event: the time (seconds since the epoch), randomness, and task tokens by wait."""
 
     now: float

@@ -19,7 +19,6 @@ import hashlib
 import logging
 import random
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
@@ -116,8 +115,7 @@ class Draws:
         return self._generator
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(msgspec.Struct, frozen=True, gc=False):
     """A commit, and what is to be done once it is durable."""
 
     commit: Commit

@@ -24,7 +24,7 @@ from treadle.machine.map_events import Progress
 # ---- what a store keeps ------------------------------------------------------------------------------------------
 
 
-class Member(msgspec.Struct, frozen=True, array_like=True):
+class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The place of an execution in a map run, or, where `child` is None, the map run itself.
 
     `run` is the ARN of the map run and `state` the Map of its definition, whose processor the children run. `child`
@@ -39,7 +39,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     attempt: int = 0
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
+class Summary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known of an execution without reading its journal.
 
     `definition` names the definition in the store (its digest). `length` is the number of journal entries. `parent` is
@@ -90,7 +90,7 @@ outside, `timer` has only its moment, `map_run` is a run of its own.
 """
 
 
-class WaitRow(msgspec.Struct, frozen=True, kw_only=True):
+class WaitRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One open wait: outbox, timer and callback in one row.
 
     `due` is the next moment at which something must happen by itself (timer, time limit, missed heartbeat), None when
@@ -114,8 +114,7 @@ class WaitRow(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.due, self.heartbeat_due)
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True, gc=False):
     """One step of one execution, written together or not at all.
 
     `expected` is the length of the journal that the step builds on; 0 for a new execution, whose ARN must be unknown.

@@ -14,10 +14,11 @@ import threading
 from asyncio import AbstractEventLoop, Future
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from treadle.errors import StoreError, Unavailable
 
@@ -27,8 +28,7 @@ Work: TypeAlias = Callable[[sqlite3.Connection], Any]
 LARGEST_GROUP: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What a piece of work gave, or why it came to nothing."""
 
     value: Any = None

@@ -63,7 +63,7 @@ def command_place(arn: str, wait: int) -> str:
     return f"{arn} wait {wait}"
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """A commit, with what is large in it encoded."""
 
     expected: int
@@ -106,7 +106,7 @@ def _wait_values(row: WaitRow) -> _WaitValues:
     )
 
 
-class _Position(msgspec.Struct, frozen=True):
+class _Position(msgspec.Struct, frozen=True, gc=False):
     """Where an execution stands: its key, the length of its journal, and its summary as it was written last."""
 
     key: int
