@@ -206,7 +206,7 @@ def kind_of(command: Wait) -> tuple[WaitKind, str | None]:
 
 def idempotency_of(row: WaitRow) -> str:
     """What every call of a wait bears, so that whoever is called knows it for the same one."""
-    return hashlib.sha256(f"{row.arn}:{row.wait}".encode()).hexdigest()[:32]
+    return hashlib.blake2b(f"{row.arn}:{row.wait}".encode(), digest_size=16).hexdigest()
 
 
 def row_of(arn: str, command: Wait, now: float) -> WaitRow:
