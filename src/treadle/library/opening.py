@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from treadle.errors import ApiError, StatesError, TreadleError
 from treadle.integrations.assembly import Parts, assembled
@@ -26,18 +26,23 @@ from treadle.items import Access, DataSets, ResultFiles, unasked
 from treadle.language.scope import Json
 from treadle.library.callables import Callables, Function, Served
 from treadle.machine.commands import RunTask, Status
-from treadle.machine.journal import history
+from treadle.machine.journal import Entry, history
 from treadle.runtime.clock import RealClock, VirtualClock
 from treadle.runtime.engine import Engine
+from treadle.runtime.express import Express
 from treadle.runtime.machines import StateMachine, execution_arn
 from treadle.runtime.ports import Integration, Summary
 from treadle.runtime.takers import ActivityTask
 from treadle.scenarios.reading import machine_name
 from treadle.stores import open_store
+from treadle.stores.memory import MemoryStore
 from treadle.testing.world import START
 
 Definition: TypeAlias = Mapping[str, Json] | str | Path
 """A definition as a dict, as JSON or YAML text, as the path of a file, or the name of one of `machines`."""
+
+ExpressLog: TypeAlias = Callable[[Summary, list[dict[str, Json]]], None]
+"""Is told how an Express execution ended: its summary, and its history as GetExecutionHistory would give it."""
 
 _ACCOUNT: Final = "us-east-1:123456789012"
 _ROLE: Final = "arn:aws:iam::123456789012:role/treadle"
@@ -124,9 +129,8 @@ class Execution:
 class Treadle:
     """An open store with an engine at work on everything in it. Made by `treadle.open`."""
 
-    def __init__(self, engine: Engine, machines: Mapping[str, Definition]) -> None:
-        self._engine = engine
-        self._machines = machines
+    def __init__(self, engine: Engine, machines: Mapping[str, Definition], express: Express) -> None:
+        self._engine, self._machines, self._express = engine, machines, express
 
     async def start(
         self, definition: Definition, input: Json = None, *, name: str | None = None, machine: str | None = None
@@ -150,6 +154,31 @@ class Treadle:
             if before.input != value:
                 raise
             return Execution(self._engine, before.summary.arn)
+
+    async def run_express(
+        self, definition: Definition, input: Json = None, *, name: str | None = None, machine: str | None = None
+    ) -> Json:
+        """Run an Express execution to its end; gives its output, or raises ExecutionFailed. AWS 'StartSyncExecution'.
+
+        Nothing of it is kept: it takes at most five minutes, its name may repeat, it does not survive the process, and
+        what it called is not called again. Cancelled, it runs on without its caller. Raises DefinitionError.
+        """
+        started = state_machine(definition, machine, self._machines, "EXPRESS")
+        summary = (result := await self._express.run(started, {} if input is None else input, name)).summary
+        if summary.status != "SUCCEEDED":
+            raise ExecutionFailed(summary.name, summary.status, summary.error, summary.cause)
+        return result.output
+
+    async def start_express(
+        self, definition: Definition, input: Json = None, *, name: str | None = None, machine: str | None = None
+    ) -> str:
+        """Start an Express execution and let it run on by itself; gives its ARN. AWS 'StartExecution' of Express.
+
+        Every call runs. How it ended is told to `express_log` of `treadle.open` and nowhere else. Raises
+        DefinitionError.
+        """
+        started = state_machine(definition, machine, self._machines, "EXPRESS")
+        return (await self._express.start(started, {} if input is None else input, name)).arn
 
     def execution(self, name: str, machine: str = "machine") -> Execution:
         """An execution that was started before, by name or ARN. Whether there is one shows when it is asked."""
@@ -190,6 +219,8 @@ async def open(
     *,
     functions: Mapping[str, Function] | None = None,
     machines: Mapping[str, Definition] | None = None,
+    express_machines: Mapping[str, Definition] | None = None,
+    express_log: ExpressLog | None = None,
     integrations: Mapping[str, Integration] | None = None,
     aws: bool = False,
     virtual_time: bool = False,
@@ -198,7 +229,8 @@ async def open(
     """Open a store and let everything in it go on.
 
     `store` is the path of an SQLite file or a folder, `sqlite:///path/to/file.db`, or `memory:`. `functions` are what
-    Tasks call as Lambda functions, by name; `machines` the definitions that nested executions start, by name.
+    Tasks call as Lambda functions, by name; `machines` and `express_machines` the definitions that nested executions
+    start, by name. `express_log` is called with the summary and the history of each Express execution that has ended.
     `integrations` serve other resources, by ARN, `service:action`, service, or kind. With `aws`
     Tasks call AWS with the credentials of the environment; where AWS_ENDPOINT_URL is set they call that unasked. In
     `virtual_time` nothing waits: time jumps to the next thing that happens, from 2026-01-01 on; `seed` fixes what is
@@ -206,20 +238,25 @@ async def open(
 
     Raises StoreError; Locked where another process has the store.
     """
-    known = dict(machines or {})
+    known, fleeting = dict(machines or {}), dict(express_machines or {})
+    if twice := known.keys() & fleeting.keys():
+        raise TreadleError(f"'{min(twice)}' is in machines and in express_machines: a state machine has one type.")
     called = Callables(functions or {}, on_the_loop=virtual_time)
     sessions = sessions_of_environment(aws)
     engine: Engine
+    express: Express
 
     async def machine(arn: str) -> StateMachine | None:
         name = arn.rpartition(":stateMachine:")[2]
         try:
+            if name in fleeting:
+                return state_machine(name, None, fleeting, "EXPRESS")
             return state_machine(name, None, known) if name in known else None
         except TreadleError as error:
             raise StatesError("StepFunctions.InvalidDefinitionException", str(error)) from None
 
     async with AsyncExitStack() as stack:
-        parts = Parts(engine=lambda: engine, machines=machine, functions=called, aws=sessions)
+        parts = Parts(engine=lambda: engine, machines=machine, express=lambda: express, functions=called, aws=sessions)
         table = await stack.enter_async_context(assembled(parts))
         table["lambda"] = Served(table["lambda"])
         table.update(integrations or {})
@@ -228,8 +265,21 @@ async def open(
         stack.push_async_callback(items.close)
         reader, writer = DataSets(items), ResultFiles(items)
         engine = Engine(open_store(os.fspath(store)), table, reader=reader, writer=writer, clock=clock, seed=seed)
+        memory = MemoryStore()
+        forgetful = Engine(memory, table, clock=clock, seed=seed)
+        express = Express(forgetful, _log_of(express_log), memory.forget)
+        # What the durable engine takes up again may start Express executions.
+        await stack.enter_async_context(forgetful)
         await stack.enter_async_context(engine)
-        yield Treadle(engine, known)
+        yield Treadle(engine, {**known, **fleeting}, express)
+
+
+def _log_of(told: ExpressLog | None) -> Callable[[Summary, list[Entry]], None]:
+    def ended(summary: Summary, journal: list[Entry]) -> None:
+        if told is not None:
+            told(summary, history(journal))
+
+    return ended
 
 
 def machine_arn(name: str) -> str:
@@ -239,10 +289,15 @@ def machine_arn(name: str) -> str:
     return f"arn:aws:states:{_ACCOUNT}:stateMachine:{name}"
 
 
-def state_machine(definition: Definition, name: str | None, machines: Mapping[str, Definition]) -> StateMachine:
+def state_machine(
+    definition: Definition,
+    name: str | None,
+    machines: Mapping[str, Definition],
+    type: Literal["STANDARD", "EXPRESS"] = "STANDARD",
+) -> StateMachine:
     """A definition as a state machine. Raises TreadleError for a file that cannot be read."""
     if isinstance(definition, str) and definition in machines:
-        return state_machine(machines[definition], name or definition, {})
+        return state_machine(machines[definition], name or definition, {}, type)
     if isinstance(definition, Path):
         try:
             text = definition.read_text(encoding="utf-8-sig")
@@ -252,4 +307,4 @@ def state_machine(definition: Definition, name: str | None, machines: Mapping[st
     else:
         text = definition if isinstance(definition, str) else json.dumps(definition)
     name = name or "machine"
-    return StateMachine(arn=machine_arn(name), name=name, definition=text, role_arn=_ROLE)
+    return StateMachine(arn=machine_arn(name), name=name, definition=text, role_arn=_ROLE, type=type)

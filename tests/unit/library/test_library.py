@@ -189,6 +189,70 @@ async def test_nested_executions_start_machines_by_name(tmp_path: Path) -> None:
         assert await run.result() == {"twice": 6}
 
 
+FAIL: dict[str, Any] = {"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "Sold", "Cause": "out"}}}
+
+
+async def test_an_express_execution_gives_its_output_and_leaves_nothing(tmp_path: Path) -> None:
+    told: list[tuple[str, str, str]] = []
+
+    def log(summary: treadle.Summary, history: list[dict[str, Any]]) -> None:
+        told.append((summary.name, summary.status, history[-1]["type"]))
+
+    async with treadle.open(tmp_path, functions={"double": double}, express_log=log) as engine:
+        for _ in range(2):  # Express names may repeat
+            assert await engine.run_express(task("double"), {"n": 4}, name="twice") == {"twice": 8}
+        with pytest.raises(treadle.ExecutionFailed, match="FAILED: Sold: out") as failed:
+            await engine.run_express(FAIL, name="sold")
+        assert (failed.value.execution, failed.value.status, failed.value.error) == ("sold", "FAILED", "Sold")
+        assert await engine.executions() == []
+    ended = ("ExecutionSucceeded", "ExecutionFailed")
+    assert told == [*[("twice", "SUCCEEDED", ended[0])] * 2, ("sold", "FAILED", ended[1])]
+
+
+async def test_an_express_execution_is_started_and_told_of_at_its_end() -> None:
+    ends: asyncio.Queue[treadle.Summary] = asyncio.Queue()
+
+    def log(summary: treadle.Summary, history: list[dict[str, Any]]) -> None:
+        ends.put_nowait(summary)
+
+    async with treadle.open("memory:", functions={"double": double}, express_log=log) as engine:
+        arn = await engine.start_express(task("double"), {"n": 1}, name="a", machine="doubler")
+        assert arn.startswith("arn:aws:states:us-east-1:123456789012:express:doubler:a:")
+        ended = await ends.get()
+        assert (ended.arn, ended.status) == (arn, "SUCCEEDED")
+
+
+async def test_an_express_execution_ends_after_five_minutes() -> None:
+    wait = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 301, "End": True}}}
+    async with treadle.open("memory:", virtual_time=True) as engine:
+        with pytest.raises(treadle.ExecutionFailed, match="TIMED_OUT"):
+            await engine.run_express(wait)
+
+
+async def test_what_express_does_not_allow_is_refused() -> None:
+    async with treadle.open("memory:", functions={"ask": double}) as engine:
+        with pytest.raises(treadle.DefinitionError):
+            await engine.run_express(ASK)
+    with pytest.raises(treadle.TreadleError, match="'a' is in machines and in express_machines"):
+        async with treadle.open("memory:", machines={"a": FAIL}, express_machines={"a": FAIL}):
+            pass
+
+
+async def test_nested_executions_start_express_machines_and_do_not_wait_for_them() -> None:
+    ends: asyncio.Queue[str] = asyncio.Queue()
+    arn = "arn:aws:states:us-east-1:123456789012:stateMachine:inner"
+    resource = "arn:aws:states:::states:startExecution"
+    start = {"Type": "Task", "Resource": resource, "Parameters": {"StateMachineArn": arn}, "End": True}
+    outer = {"StartAt": "Start", "States": {"Start": start}}
+
+    def log(summary: treadle.Summary, history: list[dict[str, Any]]) -> None:
+        ends.put_nowait(summary.arn)
+
+    async with treadle.open("memory:", express_machines={"inner": FAIL}, express_log=log) as engine:
+        run = await engine.start(outer)
+        assert (await run.result())["ExecutionArn"] == await ends.get()
+
+
 async def test_integrations_of_the_program_serve_other_resources() -> None:
     class Queue:
         redelivery = "again"
