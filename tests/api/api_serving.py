@@ -118,6 +118,16 @@ def until(wanted: Callable[[], Any], seconds: float = 20.0) -> Any:
     return found
 
 
+def ended(states: Any, execution_arn: str) -> Any:
+    """What is told of an execution once it has ended."""
+
+    def told() -> Any:
+        described = states.describe_execution(executionArn=execution_arn)
+        return None if described["status"] == "RUNNING" else described
+
+    return until(told)
+
+
 def machine(**states: Mapping[str, Any]) -> str:
     """A definition that runs these states in order."""
     names = list(states)

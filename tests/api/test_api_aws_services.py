@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import boto3
-from api_serving import ROLE, Served
+from api_serving import ROLE, Served, ended
 
 from local_cloud import LocalCloud
-
-DEADLINE = 30.0
-
-
-def ended(states: Any, arn: str) -> Any:
-    """The execution, once it has ended."""
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline:
-        described = states.describe_execution(executionArn=arn)
-        if described["status"] != "RUNNING":
-            return described
-        time.sleep(0.05)
-    raise AssertionError(f"{arn} runs on")
 
 
 def test_a_task_writes_an_item_and_reads_it_again(local_cloud: LocalCloud, tmp_path: Path) -> None:
@@ -40,36 +26,6 @@ def test_a_task_writes_an_item_and_reads_it_again(local_cloud: LocalCloud, tmp_p
     }
     definition = {"StartAt": "Put", "States": {name: {"Type": "Task", **step} for name, step in steps.items()}}
     assert output_of(definition, local_cloud, tmp_path)["Parameter"]["Value"] == '{"a":1}'
-
-
-def test_a_map_run_reads_and_writes_buckets_there(local_cloud: LocalCloud, tmp_path: Path) -> None:
-    bucket = local_cloud.unique("b")
-    s3 = local_cloud.client("s3")
-    s3.create_bucket(Bucket=bucket)
-    s3.put_object(Bucket=bucket, Key="items.json", Body=b"[1, 2]")
-    each = {
-        "Type": "Map",
-        "ItemReader": {
-            "Resource": "arn:aws:states:::s3:getObject",
-            "ReaderConfig": {"InputType": "JSON"},
-            "Parameters": {"Bucket": bucket, "Key": "items.json"},
-        },
-        "ItemProcessor": {
-            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-            "StartAt": "P",
-            "States": {"P": {"Type": "Pass", "End": True}},
-        },
-        "ResultWriter": {
-            "Resource": "arn:aws:states:::s3:putObject",
-            "Parameters": {"Bucket": bucket, "Prefix": "out"},
-        },
-        "End": True,
-    }
-    details = output_of({"StartAt": "M", "States": {"M": each}}, local_cloud, tmp_path)["ResultWriterDetails"]
-    manifest = json.loads(s3.get_object(Bucket=bucket, Key=details["Key"])["Body"].read())
-    written = s3.get_object(Bucket=bucket, Key=manifest["ResultFiles"]["SUCCEEDED"][0]["Key"])["Body"].read()
-    s3.close()
-    assert sorted(one["Output"] for one in json.loads(written)) == ["1", "2"]
 
 
 def test_step_functions_as_a_service_is_treadle_itself(local_cloud: LocalCloud, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from api_serving import FAILS, PASS, STATES, WAITS, machine, until
+from api_serving import FAILS, PASS, STATES, WAITS, ended, machine
 from botocore.exceptions import ClientError
 
 Create = Callable[..., str]
@@ -19,14 +19,6 @@ def refused(call: Callable[[], Any]) -> tuple[str, str]:
         call()
     told: Any = error.value.response["Error"]
     return told["Code"], told["Message"]
-
-
-def ended(states: Any, arn: str) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        found = states.describe_execution(executionArn=arn)
-        return None if found["status"] == "RUNNING" else found
-
-    return until(look)
 
 
 def test_an_execution_is_started_described_listed_and_has_a_history(states: Any, create: Create, name: str) -> None:

@@ -160,7 +160,7 @@ def answer(host: Host, luck: random.Random, pages: list[list[Json]]) -> RunEvent
         return EffectFailed(wait, "States.Broken", "it did")
     match command:
         case ReadItems(skip=skip):
-            assert skip == host.run.read
+            assert skip == host.run.backlog.read
             page = pages.pop(0) if pages else []
             keys = [f"k{skip + index}" for index in range(len(page))] if luck.random() < 0.5 else None
             return ItemsRead(wait, page, bool(pages), "S3://b/k", keys)
@@ -202,9 +202,9 @@ def assert_accounts(host: Host) -> None:
     """Every item went to one child, in order, no more children ran than allowed, and a restart is told as one."""
     run = host.run
     read = [item for entry in host.journal for item in (entry.note.get("items") or ()) if "items" in entry.note]
-    assert sum(run.sizes) == run.taken <= run.read == len(read)
+    assert sum(run.sizes) == run.backlog.taken <= run.backlog.read == len(read)
     if run.status == "SUCCEEDED":
-        assert run.taken == run.read
+        assert run.backlog.taken == run.backlog.read
         assert len(host.closings) == run.redrives + 1
     if not any(entry.type == "RunUpdated" for entry in host.journal) and host.setting.request.settings["concurrency"]:
         assert host.most <= host.setting.request.settings["concurrency"]

@@ -21,6 +21,7 @@ from treadle.machine.journal import json_text
 from treadle.runtime.engine import Result
 from treadle.runtime.machines import StateMachine
 from treadle.runtime.ports import Summary
+from treadle.runtime.redrivable import redrive_status
 
 _INCLUDED: Final = {"included": True}
 
@@ -79,9 +80,10 @@ async def describe(host: Host, request: Request) -> Answer:
     return _described(result, request) | {
         "stateMachineVersionArn": summary.version_arn,
         "stateMachineAliasArn": summary.alias_arn,
-        "redriveCount": summary.redrives,
+        "status": _status(host, summary),
+        "redriveCount": summary.times_redriven,
         "redriveDate": optional_seconds(summary.redriven_at),
-        "redriveStatus": "NOT_REDRIVABLE" if reason else "REDRIVABLE",
+        "redriveStatus": redrive_status(summary, reason),
         "redriveStatusReason": reason,
     }
 
@@ -215,11 +217,16 @@ async def list_children(host: Host, request: Request) -> Answer:
     shown: list[Summary] = []
     while len(shown) < limit:
         page = await host.engine.map_runs.children(arn.text, given.get("statusFilter"), limit - len(shown), after)
-        shown += [each for each in page.executions if wanted is None or wanted == (each.redrives > 0)]
+        shown += [each for each in page.executions if wanted is None or wanted == (each.times_redriven > 0)]
         after = page.next
         if after is None:
             break
-    return {"executions": [listed(each) for each in shown], "nextToken": host.next_page(request, after)}
+    listing = [listed(each) | {"status": _status(host, each)} for each in shown]
+    return {"executions": listing, "nextToken": host.next_page(request, after)}
+
+
+def _status(host: Host, summary: Summary) -> str:
+    return "PENDING_REDRIVE" if host.engine.map_runs.pending_redrive(summary) else summary.status
 
 
 def listed(summary: Summary) -> Answer:
@@ -232,7 +239,7 @@ def listed(summary: Summary) -> Answer:
         "stopDate": optional_seconds(summary.stopped_at),
         "stateMachineVersionArn": summary.version_arn,
         "stateMachineAliasArn": summary.alias_arn,
-        "redriveCount": summary.redrives,
+        "redriveCount": summary.times_redriven,
         "redriveDate": optional_seconds(summary.redriven_at),
         "mapRunArn": summary.map_run_arn,
         "itemCount": summary.member.items if summary.map_run_arn and summary.member else None,

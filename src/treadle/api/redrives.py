@@ -16,13 +16,12 @@ from treadle.catalog import Machines
 from treadle.errors import ApiError, Conflict
 from treadle.runtime.engine import Engine
 from treadle.runtime.ports import Document, Summary
+from treadle.runtime.redrivable import HISTORY_FULL, obstacle
 
 _KIND: Final = "redrive"
 _TOKENS: Final = 10
 """AWS 'RedriveExecution': how many tokens of an execution are remembered."""
 _TOKEN_SECONDS: Final = 15 * 60.0
-_PERIOD_SECONDS: Final = 14 * 86_400.0
-_LONGEST_SECONDS: Final = 365 * 86_400.0
 
 
 class _Noted(msgspec.Struct, frozen=True, array_like=True):
@@ -60,23 +59,18 @@ class Redrives:
 
     async def reason(self, summary: Summary) -> str | None:
         """Why an execution cannot be redriven; None when it can. AWS 'DescribeExecution', redriveStatusReason."""
-        if summary.status in ("RUNNING", "SUCCEEDED"):
-            return f"Execution is {summary.status} and cannot be redriven"
-        machine = await self._machines.find(summary.machine_arn)
+        reason = obstacle(summary, self._engine.clock.now(), self._engine.limits)
+        if reason is not None:
+            return reason
+        machine = await self._machines.find(summary.machine_arn.partition("/")[0])
         if machine is not None and machine.deleting:
             return "State machine is in DELETING status"
-        now = self._engine.clock.now()
-        assert summary.stopped_at is not None
-        if now - summary.started_at > _LONGEST_SECONDS:
-            return "Execution has exceeded the max execution time"
-        if now - summary.stopped_at > _PERIOD_SECONDS:
-            return "Execution redrivable period exceeded"
         limit = self._engine.limits.history_events
-        if limit is not None and summary.length >= limit - 1:
+        if limit is not None and summary.length >= limit - 1 and not summary.is_express_child:
             # An entry may be hidden, so only now the events are counted.
             events = (await self._engine.journal(summary.arn))[-1].id
             if events >= limit - 1:
-                return "Execution history event limit exceeded"
+                return HISTORY_FULL
         return None
 
     async def _noted(self, arn: str) -> tuple[Document, list[_Noted]]:

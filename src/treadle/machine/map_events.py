@@ -44,17 +44,25 @@ class ItemsRead(msgspec.Struct, frozen=True):
 
 
 class ChildClosed(msgspec.Struct, frozen=True):
-    """A child execution ended. What it brought stands in the child's own journal."""
+    """A child execution ended. What it brought stands in the child's own journal.
+
+    `lost` tells that it did not succeed, and that no redrive will change that.
+    """
 
     wait: int
     status: ChildStatus
+    lost: bool = False
 
 
 class ResultsWritten(msgspec.Struct, frozen=True):
-    """The results are gathered or written; `output` becomes the Map's."""
+    """The results are gathered or written; `output` becomes the Map's.
+
+    `unstarted` is how many children were found that will not be started, and how many items they would have taken.
+    """
 
     wait: int
     output: Json
+    unstarted: tuple[int, int] = (0, 0)
 
 
 class EffectFailed(msgspec.Struct, frozen=True):

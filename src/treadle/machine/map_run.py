@@ -13,18 +13,17 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Iterable
-from itertools import repeat
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal
 
 import msgspec
 
 from treadle.errors import StatesError
 from treadle.language.plan import MapPlan
-from treadle.language.scope import Json, Scope
+from treadle.language.scope import Json
 from treadle.machine.commands import Cancel
 from treadle.machine.interpreter import Moment
-from treadle.machine.journal import NOTHING, Entry, json_text
+from treadle.machine.journal import NOTHING, Entry
 from treadle.machine.map_events import (
     ChildClosed,
     CloseRun,
@@ -44,6 +43,7 @@ from treadle.machine.map_events import (
     StartChild,
     WriteResults,
 )
+from treadle.machine.map_items import Backlog
 
 MAX_CONCURRENCY: Final = 10_000
 """AWS quota: children of one map run at the same time."""
@@ -52,10 +52,17 @@ MAX_REDRIVES: Final = 1_000
 LOOK_AHEAD: Final = 1_000
 """Items that are read before there is room for their children: reading goes on while children run."""
 
-_STATUSES: Final = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING")
-_CODES: Final = {status: code for code, status in enumerate(_STATUSES)}
-_PENDING: Final = _CODES["PENDING"]
+_EXCEEDED: Final = (
+    "States.ExceedToleratedFailureThreshold",
+    "The specified tolerated failure threshold was exceeded",
+)
+
+_STATUSES: Final = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", *["PENDING_REDRIVE"] * 3)
+_CODES: Final = {status: code for code, status in enumerate(_STATUSES[:5])}
+_RUNNING: Final = _CODES["RUNNING"]
 _SUCCEEDED: Final = _CODES["SUCCEEDED"]
+_WAITING: Final = 3
+"""Added to the code of FAILED, TIMED_OUT and ABORTED: of a child that a redrive will start anew."""
 
 
 class MapRun:
@@ -66,11 +73,7 @@ class MapRun:
         self.plan = plan
         self.status: RunStatus | None = None
         self.settings: dict[str, Json] = {}
-        # Read and not yet given to a child, each with its source and, where it was a member of an object, its key.
-        self.items: deque[tuple[Json, str, str | None]] = deque()
-        self.read = 0  # items read so far
-        self.taken = 0  # items given to children so far
-        self.more = False  # whether the reader has more
+        self.backlog = Backlog(plan)
         self.statuses = bytearray()  # by child
         self.sizes = array("L")  # items, by child
         self.tally = [[0, 0] for _ in _STATUSES]  # children and items, by status
@@ -79,8 +82,11 @@ class MapRun:
         self.live: dict[int, int] = {}  # child by wait
         # What children got, until the host tells that it stands in their own journals.
         self.inputs: dict[int, tuple[Json, dict[str, Json] | None]] = {}
-        self.starved = False  # whether what is in hand was found to be too little for a batch
-        self.failures = 0  # items whose child did not succeed
+        self.failures = 0  # items whose child did not succeed since the run was started or redriven
+        self.lost: set[int] = set()  # children that did not succeed and cannot be redriven
+        self.given_up = 0  # their items, as far as they were lost before the last redrive
+        # Children that will not be started, and their items, as the writer of the results found them.
+        self.unstarted: tuple[int, int] | None = None
         self.failing: CloseRun | None = None  # how the run will end once its results are written
         self.effect: ReadItems | WriteResults | None = None
         self.written = False
@@ -128,8 +134,15 @@ class MapRun:
         self.opened, self.closed = {}, []
 
     def child(self, index: int) -> str | None:
-        """The status of a child; None where none was started. PENDING is one that a redrive will start anew."""
+        """The status of a child; None where none was started. PENDING_REDRIVE is one that is about to start anew."""
         return _STATUSES[self.statuses[index]] if index < len(self.statuses) else None
+
+    def numbers(self, status: str | None = None, before: int | None = None) -> Iterator[int]:
+        """The children with a status, or all, the last one first; only those before a number, if it is given."""
+        codes = [code for code, each in enumerate(_STATUSES) if status in (None, each)]
+        end = len(self.statuses) if before is None else before
+        while (end := max(self.statuses.rfind(code, 0, end) for code in codes)) >= 0:
+            yield end
 
     def begun(self, index: int) -> None:
         """A child's own journal has its input now: it need not be kept here. Changes nothing else."""
@@ -137,20 +150,19 @@ class MapRun:
 
     def progress(self) -> Progress:
         """How far the run has come, as DescribeMapRun shows it."""
-        waiting = self.read - self.taken
-        batched = self.settings.get("batcher") is not None
         count, percentage = self.settings["toleratedCount"], self.settings["toleratedPercentage"]
+        started = len(self.statuses)
+        waiting = self.unstarted or (self.backlog.children(self.settings, started), len(self.backlog))
         return Progress(
             concurrency=self.settings["concurrency"] or 0,
             tolerated_count=count or 0,
             tolerated_percentage=percentage or 0.0,
-            items=self._counts(1, waiting),
-            # How many children the items in hand will make is only known without batches.
-            children=self._counts(0, 0 if batched else waiting),
+            items=self._counts(1, waiting[1]),
+            children=self._counts(0, waiting[0]),
         )
 
     def _counts(self, which: int, waiting: int) -> Counts:
-        running, succeeded, failed, timed_out, aborted, again = (tally[which] for tally in self.tally)
+        running, succeeded, failed, timed_out, aborted, *again = (tally[which] for tally in self.tally)
         ended = succeeded + failed + timed_out + aborted
         return Counts(
             pending=waiting,
@@ -159,9 +171,10 @@ class MapRun:
             failed=failed,
             timed_out=timed_out,
             aborted=aborted,
-            total=ended + running + waiting + again,
+            total=ended + running + waiting + sum(again),
             results_written=ended if self.written else 0,
-            pending_redrive=again,
+            failures_not_redrivable=sum(self.sizes[index] if which else 1 for index in self.lost),
+            pending_redrive=sum(again),
         )
 
     def _take(self, event: RunEvent) -> None:
@@ -174,21 +187,27 @@ class MapRun:
                 if isinstance(self.effect, ReadItems) and self.effect.wait == wait:
                     told = {"items": items, "more": more, "source": source}
                     self._record("ItemsRead", told if keys is None else {**told, "keys": keys})
-            case ChildClosed(wait, status):
+            case ChildClosed(wait, status, lost):
                 if wait in self.live:
-                    self._record("ChildClosed", {"wait": wait, "status": status})
-            case ResultsWritten(wait, output):
+                    told = {"wait": wait, "status": status}
+                    self._record("ChildClosed", {**told, "lost": True} if lost else told)
+            case ResultsWritten(wait, output, unstarted):
                 if isinstance(self.effect, WriteResults) and self.effect.wait == wait:
-                    self._record("RunClosed", {"status": "SUCCEEDED", "output": output, "written": True})
+                    told = {"status": "SUCCEEDED", "output": output, "written": True}
+                    self._record("RunClosed", {**told, "unstarted": list(unstarted)} if any(unstarted) else told)
             case EffectFailed(wait, error, cause):
-                if self.effect is not None and self.effect.wait == wait:
+                if self.effect is None or self.effect.wait != wait:
+                    return
+                if isinstance(self.effect, ReadItems) and self.statuses:
+                    self._fail("FAILED", error, cause)
+                else:
                     self._record("RunClosed", {"status": "FAILED", "error": error, "cause": cause})
             case RunUpdated():
                 if running:
                     self._record("RunUpdated", msgspec.to_builtins(event))
             case RunStopped():
-                if running:
-                    self._record("RunClosed", {"status": "ABORTED"})
+                if running and self.failing is None:
+                    self._fail("ABORTED")
             case RunRedriven():
                 if self.status in ("FAILED", "ABORTED"):
                     self._redrive()
@@ -206,95 +225,57 @@ class MapRun:
         """One decision further; False when the world must move first. No more than `most` children may run."""
         if self.failing is not None:
             return self.effect is None and self._write()
-        if self._exceeded():
-            self._fail(
-                "States.ExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded"
-            )
+        if self._exceeded(self.failures):
+            self._fail("FAILED", *_EXCEEDED)
             return True
         if len(self.live) < min(self.settings["concurrency"] or MAX_CONCURRENCY, MAX_CONCURRENCY, most):
             if self.pending:
                 self._record("ChildRestarted", {"index": self.pending[0]})
                 return True
-            if self.items and not self.starved:
-                if self._start_next(moment):
-                    return True
-                self.starved = True
-        if self.more and self.effect is None and (self.starved or len(self.items) < LOOK_AHEAD):
+            if self._start_next(moment):
+                return True
+        backlog = self.backlog
+        if backlog.more and self.effect is None and (backlog.starved or len(backlog) < LOOK_AHEAD):
             self._record("ReadRequested")
             return True
-        if self.live or self.items or self.pending or self.more or self.effect is not None:
+        if self.live or backlog or self.pending or backlog.more or self.effect is not None:
             return False
+        # Only now, so that a redrive runs again whatever it can.
+        if self._exceeded(self.failures + self.given_up):
+            self._fail("FAILED", *_EXCEEDED)
+            return True
         return self._write()
 
-    def _exceeded(self) -> bool:
+    def _exceeded(self, failures: int) -> bool:
         count, percentage = self.settings["toleratedCount"], self.settings["toleratedPercentage"]
         if count is None and percentage is None:
             count = 0
-        if count is not None and self.failures > count:
+        if count is not None and failures > count:
             return True
         # A share is only known when the number of items is.
-        return percentage is not None and not self.more and self.failures * 100 > percentage * self.read
+        return percentage is not None and not self.backlog.more and failures * 100 > percentage * self.backlog.read
 
     def _start_next(self, moment: Moment) -> bool:
-        """Start the next child, unless its batch is not complete before more is read."""
+        """Start the next child, unless there is none before more is read."""
         try:
-            note = self._batch(moment)
+            note = self.backlog.next(self.settings, moment)
         except StatesError as error:
-            self._fail(error.name or "States.Runtime", error.cause)
+            self._fail("FAILED", error.name or "States.Runtime", error.cause)
             return True
         if note is not None:
             self._record("ChildStarted", note)
         return note is not None
 
-    def _batch(self, moment: Moment) -> dict[str, Json] | None:
-        """What the next child gets, as far as it is not simply the next item; None when more must be read first."""
-        batcher = self.settings.get("batcher")
-        if batcher is None:
-            return NOTHING if self.plan.selector is None else {"input": self._selected(0, moment)}
-        extra = {} if batcher["input"] is None else {"BatchInput": batcher["input"]}
-        most: int | None = batcher["maxItems"]
-        room: int | None = batcher["maxBytes"]
-        items: list[Json] = []
-        size = len(json_text({"Items": [], **extra}).encode())
-        full = False
-        while not full and len(items) < len(self.items):
-            item = self._selected(len(items), moment)
-            if room is not None:
-                size += len(json_text(item).encode()) + (1 if items else 0)
-                # AWS 'ItemBatcher': when both limits are set the smaller batch wins; a single item always fits.
-                if items and size > room:
-                    full = True
-                    break
-            items.append(item)
-            full = len(items) == most
-        if self.more and not full:
-            return None
-        return {"input": {**extra, "Items": items}, "size": len(items)}
-
-    def _selected(self, index: int, moment: Moment) -> Json:
-        if self.plan.selector is None:
-            return self.items[index][0]
-        context = {**self.settings["context"], "Map": self._item(index)}
-        scope = Scope(self.settings["taken"], self.settings["variables"], lambda: context, moment.now, moment.random)
-        scope.input = self.settings["input"]
-        return self.plan.selector(scope)
-
-    def _item(self, index: int) -> dict[str, Json]:
-        value, source, key = self.items[index]
-        item: dict[str, Json] = {"Index": self.taken + index, "Value": value, "Source": source}
-        if key is not None:
-            item["Key"] = key
-        return {"Item": item}
-
     def _write(self) -> bool:
         self._record("WriteRequested")
         return True
 
-    def _fail(self, error: str, cause: str | None) -> None:
+    def _fail(self, status: Literal["FAILED", "ABORTED"], error: str | None = None, cause: str | None = None) -> None:
         writer = self.settings.get("writer")
         exports = writer is not None and writer["resource"] is not None
-        # AWS 'ResultWriter': a run that fails leaves the results of its children all the same.
-        self._record("RunFailed" if exports else "RunClosed", {"status": "FAILED", "error": error, "cause": cause})
+        # AWS 'ResultWriter': a run that fails or is stopped leaves the results of its children all the same, and what
+        # was never started.
+        self._record("RunFailed" if exports else "RunClosed", {"status": status, "error": error, "cause": cause})
 
     # ---- the journal ----
 
@@ -310,29 +291,33 @@ class MapRun:
         match entry.type:
             case "RunStarted":
                 self.status, self.redrives = "RUNNING", note["redrives"]
-                self.settings, self.more = note["settings"], note["items"] is None
-                self._add(note["items"] or [], note["source"], note["keys"])
+                self.settings = note["settings"]
+                items: list[Json] | None = note["items"]
+                self.backlog.add(items or [], note["source"], note["keys"], more=items is None)
             case "ReadRequested":
-                self._open(ReadItems(wait=self.seq, reader=self.settings["reader"], skip=self.read))
+                self._open(ReadItems(wait=self.seq, reader=self.settings["reader"], skip=self.backlog.read))
             case "WriteRequested":
                 self._open(WriteResults(wait=self.seq, writer=self.settings.get("writer")))
             case "ItemsRead":
                 self._settle_effect()
-                self.more = note["more"]
-                self._add(note["items"], note["source"], note.get("keys"))
+                self.backlog.add(note["items"], note["source"], note.get("keys"), more=note["more"])
             case "ChildStarted":
                 self._started(note)
             case "ChildRestarted":
-                assert self.pending.popleft() == note["index"]
-                self._mark(note["index"], "RUNNING")
-                self._start(note["index"])
+                index = self.pending.popleft()
+                assert index == note["index"]
+                self._mark(index, _RUNNING)
+                self.restarts[index] = self.restarts.get(index, 0) + 1
+                self._start(index)
             case "ChildClosed":
                 index = self.live.pop(note["wait"])
                 self._forget(note["wait"])
                 self.inputs.pop(index, None)
-                self._mark(index, note["status"])
+                self._mark(index, _CODES[note["status"]])
                 if note["status"] != "SUCCEEDED":
                     self.failures += self.sizes[index]
+                if "lost" in note:
+                    self.lost.add(index)
             case "RunUpdated":
                 for key, setting in _UPDATES.items():
                     if note[key] is not None:
@@ -340,35 +325,25 @@ class MapRun:
             case "RunRedriven":
                 self._redriven()
             case "RunFailed":
-                self.failing = CloseRun("FAILED", None, note["error"], note["cause"])
+                self.failing = CloseRun(note["status"], None, note["error"], note["cause"])
                 self._drop_all()
             case "RunClosed":
                 self._closed(note)
             case other:
                 raise AssertionError(f"{other} is no entry of a map run")
 
-    def _add(self, items: list[Json], source: str, keys: list[str] | None) -> None:
-        self.items.extend((item, source, key) for item, key in zip(items, keys or repeat(None), strict=False))
-        self.read += len(items)
-        self.starved = False
-
     def _started(self, note: dict[str, Json]) -> None:
-        """A child takes the next items: one as it is, or what the note says."""
-        index, size = len(self.statuses), note.get("size", 1)
-        alone = "size" not in note
-        item = self._item(0) if alone else None
-        self.inputs[index] = note["input"] if "input" in note else self.items[0][0], item
-        for _ in range(size):
-            self.items.popleft()
-        self.taken += size
-        self.statuses.append(_CODES["RUNNING"])
+        index = len(self.statuses)
+        input, item, size = self.backlog.take(note)
+        self.inputs[index] = input, item
+        self.statuses.append(_RUNNING)
         self.sizes.append(size)
-        self.tally[_CODES["RUNNING"]][0] += 1
-        self.tally[_CODES["RUNNING"]][1] += size
+        self.tally[_RUNNING][0] += 1
+        self.tally[_RUNNING][1] += size
         self._start(index)
 
-    def _mark(self, index: int, status: str) -> None:
-        code, size = _CODES[status], self.sizes[index]
+    def _mark(self, index: int, code: int) -> None:
+        size = self.sizes[index]
         for tally, change in ((self.tally[self.statuses[index]], -1), (self.tally[code], 1)):
             tally[0] += change
             tally[1] += change * size
@@ -376,12 +351,15 @@ class MapRun:
 
     def _redriven(self) -> None:
         self.status, self.close, self.failing, self.failures = "RUNNING", None, None, 0
-        self.written = False
+        self.written, self.unstarted = False, None
         self.redrives += 1
-        self.pending = deque(index for index, code in enumerate(self.statuses) if code != _SUCCEEDED)
+        # What cannot be redriven stays failed. AWS 'Redrive Map Runs'.
+        self.given_up = sum(self.sizes[index] for index in self.lost)
+        self.pending = deque(
+            index for index, code in enumerate(self.statuses) if code != _SUCCEEDED and index not in self.lost
+        )
         for index in self.pending:
-            self._mark(index, "PENDING")
-            self.restarts[index] = self.restarts.get(index, 0) + 1
+            self._mark(index, self.statuses[index] + _WAITING)
 
     def _start(self, index: int) -> None:
         self.live[self.seq] = index
@@ -416,14 +394,19 @@ class MapRun:
         self._settle_effect()
         for wait, index in self.live.items():
             self._forget(wait)
-            self._mark(index, "ABORTED")
+            self._mark(index, _CODES["ABORTED"])
         self.live = {}
+        for index in self.pending:
+            self._mark(index, self.statuses[index] - _WAITING)
+        self.pending.clear()
 
     def _closed(self, note: dict[str, Json]) -> None:
         self._drop_all()
         self.written = note.get("written", False)
+        if (unstarted := note.get("unstarted")) is not None:
+            self.unstarted = unstarted[0], unstarted[1]
         self.close = CloseRun(note["status"], note.get("output"), note.get("error"), note.get("cause"))
-        if self.failing is not None and self.close.status != "ABORTED":
+        if self.failing is not None:
             self.close = self.failing
         self.status = self.close.status
 

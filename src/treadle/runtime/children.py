@@ -25,6 +25,7 @@ from treadle.runtime.live import Host, Live
 from treadle.runtime.lives import Lives
 from treadle.runtime.machines import LONGEST_EXPRESS
 from treadle.runtime.ports import Ends, Member, Summary
+from treadle.runtime.redrivable import obstacle, redrive_status
 
 _PAGE: Final = 100
 """Results read at once: each may have an input and an output of 256 KiB."""
@@ -40,9 +41,9 @@ class Children:
         assert plan.distribution is not None
         self._host, self._lives, self._fleeting = host, lives, fleeting
         self._run, self._plan, self._parent = run, plan, parent
-        self._express = plan.distribution.execution_type == "EXPRESS"
+        self.express = plan.distribution.execution_type == "EXPRESS"
         self._namespace = uuid.uuid5(uuid.NAMESPACE_URL, run.arn)
-        kind = "express" if self._express else "execution"
+        kind = "express" if self.express else "execution"
         self._prefix = run.machine_arn.replace(":stateMachine:", f":{kind}:", 1)
 
     def arn(self, number: int) -> str:
@@ -95,11 +96,11 @@ class Children:
             role_arn=parent.role_arn,
             machine_arn=run.machine_arn,
             machine_name=parent.machine_name,
-            longest=LONGEST_EXPRESS if self._express else None,
+            longest=LONGEST_EXPRESS if self.express else None,
             item=item,
         )
         plan = self._plan.processor
-        if self._express:
+        if self.express:
             self._fleeting.add(arn, before)
         return Live(self._host, summary, plan, Execution(plan)), StartRequested(input, identity)
 
@@ -109,10 +110,12 @@ class Children:
         AWS 'Redrive Map Runs': STANDARD ones go on where they failed, EXPRESS ones start anew.
         """
         arn = summary.arn
-        done = summary.member is not None and max(summary.member.attempt, summary.redrives) >= command.redrive
-        if done or summary.status in ("RUNNING", "SUCCEEDED"):
+        assert summary.member is not None
+        # What was begun in a later attempt counts from there.
+        done = summary.member.attempt + summary.redrives >= command.redrive
+        if done or obstacle(summary, self._host.clock.now(), self._host.limits) is not None:
             return _ended(summary)
-        if self._express:
+        if self.express:
             live = await self._lives.get(arn)
             execution = live.execution
             assert execution.identity is not None
@@ -154,7 +157,7 @@ class Children:
     async def records(self) -> AsyncIterator[dict[str, Json]]:
         """A record for each child, in the order of the items, as a result file has it."""
         async for each in self.results():
-            yield record(each)
+            yield record(each, self._host)
 
 
 def _ended(summary: Summary) -> Summary | None:
@@ -166,9 +169,10 @@ def output_of(ends: Ends) -> Json:
     return ends.last.details.get("output")
 
 
-def record(ends: Ends) -> dict[str, Json]:
+def record(ends: Ends, host: Host) -> dict[str, Json]:
     """What tells of a child in the results of a map run. AWS 'ResultWriter', Transformation NONE: data are texts."""
     summary = ends.summary
+    reason = obstacle(summary, host.clock.now(), host.limits)
     told: dict[str, Json] = {}
     for name, value in (("Cause", summary.cause), ("Error", summary.error)):
         if value is not None:
@@ -181,19 +185,14 @@ def record(ends: Ends) -> dict[str, Json]:
     }
     if summary.status == "SUCCEEDED":
         told["Output"] = json_text(output_of(ends))
-    told |= {"OutputDetails": {"Included": True}, "RedriveCount": summary.redrives, **redrive_status(summary)}
+    told |= {"OutputDetails": {"Included": True}, "RedriveCount": summary.times_redriven}
+    told["RedriveStatus"] = redrive_status(summary, reason)
+    if reason is not None:
+        told["RedriveStatusReason"] = reason
     told |= {"StartDate": iso(summary.started_at), "StateMachineArn": summary.machine_arn, "Status": summary.status}
     if summary.stopped_at is not None:
         told["StopDate"] = iso(summary.stopped_at)
     return told
-
-
-def redrive_status(summary: Summary) -> dict[str, Json]:
-    """Whether an execution can be redriven, as a record says it."""
-    if summary.status in ("RUNNING", "SUCCEEDED"):
-        reason = f"Execution is {summary.status} and cannot be redriven"
-        return {"RedriveStatus": "NOT_REDRIVABLE", "RedriveStatusReason": reason}
-    return {"RedriveStatus": "REDRIVABLE_BY_MAP_RUN"}
 
 
 def labelled(machine_arn: str, run_arn: str) -> str:

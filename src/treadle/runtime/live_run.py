@@ -15,16 +15,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias, assert_never, cast
+from typing import Any, Final, TypeAlias, assert_never
 
 import msgspec
 
 from treadle.errors import NotFound, StatesError, StoreError
 from treadle.language.plan import MapPlan
-from treadle.language.scope import Json
-from treadle.machine.commands import Cancel, StartMapRun, Status
+from treadle.machine.commands import Cancel, StartMapRun
 from treadle.machine.events import MapRunClosed
 from treadle.machine.interpreter import Moment
 from treadle.machine.journal import Entry
@@ -32,9 +31,7 @@ from treadle.machine.map_events import (
     ChildClosed,
     CloseRun,
     EffectFailed,
-    ItemsRead,
     ReadItems,
-    ResultsWritten,
     RunCommand,
     RunEvent,
     RunRedriven,
@@ -43,14 +40,15 @@ from treadle.machine.map_events import (
     StartChild,
     WriteResults,
 )
-from treadle.machine.map_results import Gathering
 from treadle.machine.map_run import MapRun
-from treadle.runtime.children import Children, labelled, output_of, record
+from treadle.runtime.children import Children, labelled
 from treadle.runtime.fleeting import Fleeting
 from treadle.runtime.live import Draws, Host, Live, closing
 from treadle.runtime.lives import Lives
 from treadle.runtime.machines import Plans
-from treadle.runtime.ports import Commit, ItemPage, ItemReader, MapResults, Member, ResultWriter, Summary, WaitRow
+from treadle.runtime.ports import Commit, ItemReader, Member, ResultWriter, Summary, WaitRow
+from treadle.runtime.redrivable import obstacle
+from treadle.runtime.run_data import RunData
 
 log = logging.getLogger("treadle.runtime")
 
@@ -83,17 +81,11 @@ class _State:
     run: MapRun
     summary: Summary
     children: Children
+    data: RunData
     under_way: bool  # whether the row that says so stands in the store
     waits: dict[int, int] = field(default_factory=dict[int, int])  # wait by child, until it ends
     starts: set[asyncio.Future[Any]] = field(default_factory=set[asyncio.Future[Any]])
     effects: dict[int, asyncio.Task[None]] = field(default_factory=dict[int, asyncio.Task[None]])
-    pages: AsyncIterator[ItemPage] | None = None
-
-    async def close_pages(self) -> None:
-        """Let go of what the reader holds."""
-        pages, self.pages = self.pages, None
-        if isinstance(pages, AsyncGenerator):
-            await cast("AsyncGenerator[ItemPage, None]", pages).aclose()
 
 
 class LiveRun:
@@ -108,6 +100,8 @@ class LiveRun:
         self._news = asyncio.Event()
         self._broken: BaseException | None = None
         self._state: _State | None = None
+        self.still = asyncio.Event()
+        """Set when its children have been stopped; its results may still have to be written."""
 
     # ---- what happens to it ----
 
@@ -123,6 +117,11 @@ class LiveRun:
             self._news.set()
 
     @property
+    def members(self) -> tuple[MapRun, Children] | None:
+        """The run and its children, as far as they are known now."""
+        return None if self._state is None else (self._state.run, self._state.children)
+
+    @property
     def wanted(self) -> bool:
         """Whether an execution waits for the run."""
         return self._wanted is not None
@@ -133,13 +132,14 @@ class LiveRun:
         self._put((event, answer))
         return answer
 
-    def child_closed(self, number: int, status: Status) -> None:
+    def child_closed(self, number: int, summary: Summary) -> None:
         """A child ended."""
         state = self._state
         wait = None if state is None else state.waits.pop(number, None)
         if wait is not None:
-            assert status != "RUNNING", "a child that ended does not run"
-            self._put((ChildClosed(wait, status), None))
+            assert summary.status != "RUNNING", "a child that ended does not run"
+            lost = obstacle(summary, self._host.clock.now(), self._host.limits) is not None
+            self._put((ChildClosed(wait, summary.status, lost and summary.status != "SUCCEEDED"), None))
 
     def _put(self, ask: _Ask) -> None:
         self._inbox.append(ask)
@@ -178,7 +178,7 @@ class LiveRun:
             for effect in state.effects.values():
                 effect.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
-            await state.close_pages()
+            await state.data.close()
 
     async def _one_life(self) -> None:
         state = self._state = await self._read()
@@ -242,8 +242,8 @@ class LiveRun:
         run.known()
         under_way = await store.wait(self.arn, _UNDER_WAY) is not None
         state = self._made(run, summary, parent, under_way)
-        # One that nobody wants any more is going to be stopped.
-        for command in () if self._wanted is None else run.waits().values():
+        # One that nobody wants any more is going to be stopped, if it is not being stopped already.
+        for command in () if self._wanted is None and run.failing is None else run.waits().values():
             self._do(state, command, again=True)
         return state
 
@@ -285,15 +285,14 @@ class LiveRun:
         assert identity is not None
         household = self._household
         children = Children(self._host, household.lives, household.fleeting, summary, run.plan, identity)
-        return _State(run, summary, children, under_way)
+        data = RunData(self._host, household.reader, household.writer, run, children, self.arn)
+        return _State(run, summary, children, data, under_way)
 
     # ---- event -> handle -> one commit -> dispatch ----
 
     async def _take(self, state: _State, asks: Sequence[_Ask]) -> None:
         run = state.run
-        # The randomness depends on the place in the journal alone, so a repeated step is the same step.
-        now = max(self._host.clock.now(), run.now)
-        moment = Moment(now, Draws(f"{self._host.seed}:{self.arn}:{run.seq}"), str)
+        moment = self._moment(run)
         entries: list[Entry] = []
         commands: list[RunCommand] = []
         written: list[int] = []
@@ -369,7 +368,7 @@ class LiveRun:
                 # Children are stopped all together, when the run comes to rest.
                 if (effect := state.effects.pop(wait, None)) is not None:
                     effect.cancel()
-                    state.pages = None  # a reader that was interrupted cannot go on
+                    state.data.interrupted()
             case CloseRun():
                 pass
             case _:
@@ -406,15 +405,18 @@ class LiveRun:
     async def _start_again(self, state: _State, command: StartChild) -> None:
         ended = await state.children.start(command)
         if ended is not None and state.waits.get(command.index) == command.wait:
-            self.child_closed(command.index, ended.status)
+            self.child_closed(command.index, ended)
 
     async def _effect(self, state: _State, command: ReadItems | WriteResults) -> None:
         what = "ItemReader" if isinstance(command, ReadItems) else "ResultWriter"
         try:
             if isinstance(command, ReadItems):
-                event = await self._next_page(state, command)
+                event = await state.data.read(command)
             else:
-                event = ResultsWritten(command.wait, await self._results(state, command))
+                if state.run.failing is not None:
+                    await self._stop_children(state)
+                assert state.summary.parent is not None
+                event = await state.data.write(command, state.summary.parent[0], self._moment(state.run))
         except StatesError as error:
             event = EffectFailed(command.wait, error.name or f"States.{what}Failed", error.cause)
         except StoreError:
@@ -426,37 +428,9 @@ class LiveRun:
         state.effects.pop(command.wait, None)
         self._put((event, None))
 
-    async def _next_page(self, state: _State, command: ReadItems) -> ItemsRead:
-        if self._household.reader is None:
-            raise StatesError("States.ItemReaderFailed", f"Nothing here reads from {command.reader['resource']}.")
-        if state.pages is None:
-            asked = {**command.reader, "state": state.run.plan.name, "mapRunArn": self.arn}
-            state.pages = self._household.reader.pages(asked, command.skip)
-        try:
-            page = await anext(state.pages)
-        except StatesError:
-            state.pages = None
-            raise
-        except StopAsyncIteration:
-            state.pages = None
-            return ItemsRead(command.wait, [], more=False)
-        keys = None if page.keys is None else list(page.keys)
-        return ItemsRead(command.wait, list(page.items), more=True, source=page.source, keys=keys)
-
-    async def _results(self, state: _State, command: WriteResults) -> Json:
-        if state.run.failing is not None:
-            await self._stop_children(state)
-        writer, children = command.writer, state.children
-        if writer is None or writer["resource"] is None:
-            gathering = Gathering(state.run.plan.name, writer, self._host.limits)
-            async for ends in children.results():
-                gathering.add(ends.summary.status, output_of(ends), record(ends))
-            return gathering.output
-        if self._household.writer is None:
-            raise StatesError("States.ResultWriterFailed", f"Nothing here writes to {writer['resource']}.")
-        assert state.summary.parent is not None
-        results = MapResults(state.run.plan.name, self.arn, state.summary.parent[0], children.records)
-        return await self._household.writer.write(writer, results)
+    def _moment(self, run: MapRun) -> Moment:
+        # The randomness depends on the place in the journal alone, so a repeated step is the same step.
+        return Moment(max(self._host.clock.now(), run.now), Draws(f"{self._host.seed}:{self.arn}:{run.seq}"), str)
 
     # ---- coming to rest ----
 
@@ -476,3 +450,4 @@ class LiveRun:
         while numbers := await state.children.running():
             await asyncio.gather(*(state.children.stop(number) for number in numbers))
         state.waits.clear()
+        self.still.set()

@@ -7,17 +7,23 @@ decide anything about one. Neighbours: live_run.py, one of them at work; engine.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from contextlib import suppress
+from typing import Final, Literal, TypeAlias
 
 from treadle.errors import ApiError, NotFound
 from treadle.machine.commands import StartMapRun, Status
 from treadle.machine.map_events import RunUpdated
+from treadle.machine.map_run import MapRun
+from treadle.runtime.children import Children
 from treadle.runtime.live_run import Household, LiveRun
 from treadle.runtime.lives import no_execution
 from treadle.runtime.ports import Page, Summary, WaitRow
 
 OPEN_MAP_RUNS: Final = 1_000
 """AWS quota: map runs that are under way."""
+
+ChildListed: TypeAlias = Status | Literal["PENDING_REDRIVE"]
+"""The statuses by which children can be listed."""
 
 
 class MapRuns:
@@ -72,13 +78,15 @@ class MapRuns:
         member = summary.member
         assert member is not None and member.child is not None
         if (run := self._live.get(member.run)) is not None:
-            run.child_closed(member.child, summary.status)
+            run.child_closed(member.child, summary)
 
     async def at_rest(self) -> None:
         """Return when the children of runs that nobody wants any more have been stopped."""
         for arn, run in list(self._live.items()):
             if not run.wanted:
-                await asyncio.wait((self._tasks[arn],))
+                still = asyncio.ensure_future(run.still.wait())
+                await asyncio.wait((self._tasks[arn], still), return_when=asyncio.FIRST_COMPLETED)
+                still.cancel()
 
     @property
     def open(self) -> int:
@@ -121,15 +129,45 @@ class MapRuns:
         return found
 
     async def children(
-        self, arn: str, status: Status | None = None, limit: int = 100, after: str | None = None
+        self, arn: str, status: ChildListed | None = None, limit: int = 100, after: str | None = None
     ) -> Page:
         """The child executions of a map run, the last one first. `after` is the `next` of a page.
 
-        Raises ApiError ResourceNotFound, and NotFound where `after` is no execution.
+        The summary of one that waits to be redriven has the status it had before, see `pending_redrive`. Raises
+        ApiError ResourceNotFound, and NotFound where `after` is no execution.
         """
         await self.describe(arn)
+        members = self._live[arn].members if arn in self._live else None
         with self._clock.busy():
-            return await self._store.children(arn, status, limit, after)
+            # What only this process knows: who waits, and EXPRESS children that run.
+            if members is not None and (status == "PENDING_REDRIVE" or members[1].express):
+                return await self._numbered(*members, status, limit, after)
+            if status == "PENDING_REDRIVE":
+                return Page([])
+            page = await self._store.children(arn, status, limit, after)
+        if status is None:
+            return page
+        return Page([each for each in page.executions if not self.pending_redrive(each)], page.next)
+
+    def pending_redrive(self, summary: Summary) -> bool:
+        """Whether an execution is a child that a redrive of its map run has still to start anew."""
+        member = summary.member
+        if member is None or member.child is None or member.run not in self._live:
+            return False
+        members = self._live[member.run].members
+        return members is not None and members[0].child(member.child) == "PENDING_REDRIVE"
+
+    async def _numbered(
+        self, run: MapRun, children: Children, status: ChildListed | None, limit: int, after: str | None
+    ) -> Page:
+        last = None if after is None else (await self._store.summary(after)).member
+        found: list[Summary] = []
+        for number in run.numbers(status, None if last is None else last.child):
+            if len(found) == limit:
+                return Page(found, found[-1].arn)
+            with suppress(NotFound):  # it is being started
+                found.append(await self._store.summary(children.arn(number)))
+        return Page(found)
 
     async def update(
         self,

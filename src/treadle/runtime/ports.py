@@ -81,6 +81,16 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The map run whose child this execution is."""
         return None if self.member is None or self.member.child is None else self.member.run
 
+    @property
+    def is_express_child(self) -> bool:
+        """Whether this is a child that a redrive of its map run starts anew, from its first state."""
+        return self.map_run_arn is not None and ":express:" in self.arn
+
+    @property
+    def times_redriven(self) -> int:
+        """How often this has been redriven, or started anew."""
+        return self.member.attempt if self.member is not None and self.is_express_child else self.redrives
+
 
 WaitKind: TypeAlias = Literal["call", "poll", "callback", "activity", "timer", "map_run"]
 """What an open wait needs of the host after a restart.

@@ -217,11 +217,17 @@ def test_batches_count_with_their_items() -> None:
     hosted = Hosted([1, 2, 3], concurrency=1, batcher={"maxItems": 2, "maxBytes": None, "input": None})
     progress = hosted.run.progress()
     assert progress.items == Counts(pending=1, running=2, total=3)
-    assert progress.children == Counts(running=1, total=1)
+    assert progress.children == Counts(pending=1, running=1, total=2)
     hosted.end(0)
     hosted.end(1)
     hosted.write()
     assert hosted.run.progress().items == Counts(succeeded=3, total=3, results_written=3)
+
+
+def test_how_many_batches_bounded_by_bytes_will_come_is_told_by_those_before() -> None:
+    hosted = Hosted(list(range(9)), concurrency=1, batcher={"maxItems": None, "maxBytes": 15, "input": None})
+    assert hosted.started[0].input == {"Items": [0, 1]}
+    assert hosted.run.progress().children == Counts(pending=4, running=1, total=5)
 
 
 def test_items_are_read_page_by_page_while_children_run() -> None:
@@ -283,6 +289,43 @@ def test_a_stopped_run_is_aborted() -> None:
     assert hosted.closing == CloseRun("ABORTED")
 
 
+def test_a_stopped_run_leaves_its_results_and_what_was_never_started_to_the_writer() -> None:
+    hosted = Hosted([1, 2, 3], concurrency=1, writer=EXPORT)
+    commands = hosted.give(RunStopped())
+    assert [type(command) for command in commands] == [WriteResults, Cancel]
+    assert hosted.give(RunStopped()) == []
+    assert isinstance(hosted.run.effect, WriteResults)
+    hosted.give(ResultsWritten(hosted.run.effect.wait, {}, (5, 7)))
+    assert hosted.closing == CloseRun("ABORTED")
+    assert hosted.run.progress().children == Counts(pending=5, aborted=1, total=6, results_written=1)
+    assert hosted.run.progress().items.pending == 7
+    hosted.give(RunRedriven())
+    assert hosted.run.progress().items.pending == 2
+
+
+def test_a_reader_that_fails_late_leaves_what_was_done_to_the_writer() -> None:
+    hosted = Hosted(None, reader=READER, writer=EXPORT)
+    hosted.give(ItemsRead(2, [1], True))
+    assert isinstance(hosted.run.effect, ReadItems)
+    hosted.give(EffectFailed(hosted.run.effect.wait, "States.ItemReaderFailed", "gone"))
+    hosted.write()
+    assert hosted.closing == CloseRun("FAILED", None, "States.ItemReaderFailed", "gone")
+
+
+def test_what_is_left_is_told_as_inputs_of_children() -> None:
+    batcher = {"maxItems": 2, "maxBytes": None, "input": {"b": 1}}
+    run = Hosted([1, 2, 3, 4, 5], concurrency=1, batcher=batcher).run
+    left = [*run.backlog.copy(run.plan).drain(run.settings, MOMENT)]
+    extra = {"BatchInput": {"b": 1}}
+    assert left == [({**extra, "Items": [3, 4]}, 2), ({**extra, "Items": [5]}, 1)]
+    assert len(run.backlog) == 3
+
+
+def test_what_an_item_selector_cannot_take_is_left_as_it_was_read() -> None:
+    run = Hosted([{"a": 1}, {}], concurrency=1, selector={"v.$": "$$.Map.Item.Value.a"}).run
+    assert [*run.backlog.copy(run.plan).drain(run.settings, MOMENT)] == [({}, 1)]
+
+
 def test_an_update_takes_effect_at_once() -> None:
     hosted = Hosted([1, 2, 3], concurrency=1, toleratedCount=0)
     hosted.give(RunUpdated(concurrency=3, tolerated_count=1))
@@ -316,6 +359,43 @@ def test_a_redrive_runs_again_what_did_not_succeed_and_goes_on_with_the_rest() -
         hosted.end(index)
     hosted.write()
     assert hosted.closing == CloseRun("SUCCEEDED", "results")
+
+
+def test_children_that_wait_to_be_redriven_are_counted_and_found() -> None:
+    hosted = Hosted([1, 2, 3, 4, 5], concurrency=2, toleratedCount=9)
+    for index, status in enumerate(("FAILED", "SUCCEEDED", "TIMED_OUT")):
+        hosted.end(index, status)
+    hosted.give(RunStopped())
+    assert hosted.run.progress().children == Counts(succeeded=1, failed=1, timed_out=1, aborted=2, total=5)
+    hosted.run.settings = {**hosted.run.settings, "concurrency": 1}
+    hosted.give(RunRedriven())
+    assert [child.index for child in hosted.started] == [0]
+    assert hosted.run.progress().children == Counts(running=1, succeeded=1, pending_redrive=3, total=5)
+    assert [*hosted.run.numbers("PENDING_REDRIVE")] == [4, 3, 2]
+    assert [*hosted.run.numbers("PENDING_REDRIVE", before=4)] == [3, 2]
+    assert [*hosted.run.numbers()] == [4, 3, 2, 1, 0]
+    assert [hosted.run.child(index) for index in (0, 2)] == ["RUNNING", "PENDING_REDRIVE"]
+    hosted.give(RunStopped())
+    # Those that were not reached are what they were.
+    assert hosted.run.progress().children == Counts(succeeded=1, timed_out=1, aborted=3, total=5)
+    hosted.give(RunRedriven())
+    assert [(child.index, child.redrive) for child in hosted.started] == [(0, 2)]
+    hosted.end(0)
+    assert [(child.index, child.redrive) for child in hosted.started] == [(2, 1)]
+
+
+def test_a_child_that_is_lost_stays_failed_and_counts_when_the_rest_is_done() -> None:
+    hosted = Hosted([1, 2], batcher={"maxItems": 1, "maxBytes": None, "input": None}, concurrency=1)
+    hosted.give(ChildClosed(next(iter(hosted.run.live)), "FAILED", lost=True))
+    assert hosted.run.progress().items == Counts(pending=1, failed=1, total=2, failures_not_redrivable=1)
+    hosted.give(RunRedriven())
+    assert [child.index for child in hosted.started] == [1]
+    hosted.end(1)
+    assert hosted.closing is not None
+    assert hosted.closing.error == "States.ExceedToleratedFailureThreshold"
+    recovered = recover_run(hosted.run.plan, hosted.journal)
+    assert recovered.progress() == hosted.run.progress()
+    assert recovered.progress().children == Counts(succeeded=1, failed=1, total=2, failures_not_redrivable=1)
 
 
 def test_a_run_is_not_redriven_for_ever() -> None:

@@ -340,6 +340,156 @@ def test_a_writer_gets_a_record_of_each_child(store: Store) -> None:
     run(work())
 
 
+def pending(*inputs: str) -> list[dict[str, Any]]:
+    return [{"Input": each, "InputDetails": {"Included": True}, "Status": "PENDING"} for each in inputs]
+
+
+def test_what_was_never_started_is_told_to_the_writer_to_the_end_of_the_data_set(store: Store) -> None:
+    async def work() -> None:
+        writer, reader = Writes(), Pages([1, *range(2, 3001)])
+        state = distributed(task(), ResultWriter=WRITER, ItemReader=READER, MaxConcurrency=1)
+        async with open_engine(store, Ledger(odd_ones_fail), reader=reader, writer=writer) as engine:
+            arn = await started(engine, state, {})
+            assert (await closed(engine, arn)).error == "States.ExceedToleratedFailureThreshold"
+            first, *rest = writer.written[0]
+            assert first["Status"] == "FAILED"
+            assert rest == pending(*map(str, range(2, 3001)))
+            [summary] = await engine.map_runs.list(arn)
+            counts = summary.progress.children
+            assert (counts.pending, counts.failed, counts.total) == (2999, 1, 3000)
+            assert counts == summary.progress.items
+            await check_books(engine.store)
+
+    run(work())
+
+
+def test_a_reader_that_breaks_off_does_not_hide_why_the_run_failed(store: Store) -> None:
+    async def work() -> None:
+        writer, reader = Writes(), Pages([1, *range(2, 3001)], fails_at=2000)
+        state = distributed(task(), ResultWriter=WRITER, ItemReader=READER, MaxConcurrency=1)
+        async with open_engine(store, Ledger(odd_ones_fail), reader=reader, writer=writer) as engine:
+            arn = await started(engine, state, {})
+            assert (await closed(engine, arn)).error == "States.ExceedToleratedFailureThreshold"
+            assert len(writer.written[0]) == 2000
+
+    run(work())
+
+
+@pytest.mark.parametrize("kind", ["STANDARD", "EXPRESS"])
+def test_a_stop_leaves_the_results_and_what_was_never_started_to_the_writer(store: Store, kind: str) -> None:
+    async def work() -> None:
+        writer = Writes()
+        waiting = {"Type": "Wait", "Seconds": 100}
+        state = distributed(waiting, kind=kind, ResultWriter=WRITER, MaxConcurrency=2)
+        async with open_engine(store, writer=writer) as engine:
+            arn = await started(engine, state, ["a", "b", "c"])
+            await settled(engine)
+            await engine.stop(arn)
+            await settled(engine)
+            [summary] = await engine.map_runs.list(arn)
+            assert summary.status == "ABORTED"
+            assert [each["Status"] for each in writer.written[0]] == ["ABORTED", "ABORTED", "PENDING"]
+            assert writer.written[0][2:] == pending('"c"')
+            await engine.redrive(arn)
+            assert (await closed(engine, arn)).status == "SUCCEEDED"
+            assert [each["Status"] for each in writer.written[1]] == ["SUCCEEDED"] * 3
+            await check_books(engine.store)
+
+    run(work())
+
+
+def test_the_results_of_a_stopped_run_are_written_by_the_next_process_where_the_last_one_could_not(
+    store: Store,
+) -> None:
+    async def work() -> None:
+        class Stuck(Writes):
+            async def write(self, writer: Mapping[str, Json], results: MapResults) -> Json:
+                begun.set()
+                with engine.clock.idle():
+                    return await asyncio.get_running_loop().create_future()
+
+        begun, writer = asyncio.Event(), Writes()
+        state = distributed({"Type": "Wait", "Seconds": 100}, ResultWriter=WRITER, MaxConcurrency=1)
+        async with open_engine(store, writer=Stuck()) as engine:
+            arn = await started(engine, state, ["a", "b"])
+            await settled(engine)
+            await engine.stop(arn)
+            await begun.wait()
+        async with open_engine(store, writer=writer) as engine:
+            await settled(engine)
+            assert [each["Status"] for each in writer.written[0]] == ["ABORTED", "PENDING"]
+            [summary] = await engine.map_runs.list(arn)
+            assert summary.status == "ABORTED"
+            await check_books(engine.store)
+
+    run(work())
+
+
+@pytest.mark.parametrize("kind", ["STANDARD", "EXPRESS"])
+def test_children_that_wait_to_be_redriven_can_be_listed(store: Store, kind: str) -> None:
+    async def work() -> None:
+        ledger = Ledger()
+        broken = [True]
+
+        async def answer(call: Call) -> Any:
+            if broken[0]:
+                raise StatesError("Odd")
+            with engine.clock.idle():
+                await engine.clock.sleep_until(engine.clock.now() + 10)
+            return call.arguments
+
+        ledger.answer = answer
+        state = distributed(task(), kind=kind, MaxConcurrency=1, ToleratedFailureCount=4)
+        async with open_engine(store, ledger) as engine:
+            arn = await started(engine, state, list(range(6)))
+            await closed(engine, arn)
+            [summary] = await engine.map_runs.list(arn)
+            broken[0] = False
+            await engine.redrive(arn)
+            await engine.clock.sleep_until(engine.clock.now() + 1)
+            map_runs = engine.map_runs
+            first = await map_runs.children(summary.arn, "PENDING_REDRIVE", 3)
+            rest = await map_runs.children(summary.arn, "PENDING_REDRIVE", 3, first.next)
+            numbers = [each.member.child for each in (*first.executions, *rest.executions) if each.member]
+            assert (numbers, rest.next) == ([4, 3, 2, 1], None)
+            assert all(map_runs.pending_redrive(each) for each in first.executions)
+            assert (await map_runs.children(summary.arn, "FAILED")).executions == []
+            [again] = (await map_runs.children(summary.arn, "RUNNING")).executions
+            assert (again.member.child, again.status, map_runs.pending_redrive(again)) == (0, "RUNNING", False)
+            counts = (await map_runs.describe(summary.arn)).progress.children
+            assert (counts.running, counts.pending_redrive, counts.pending, counts.total) == (1, 4, 1, 6)
+            assert (await closed(engine, arn)).status == "SUCCEEDED"
+            assert (await map_runs.children(summary.arn, "PENDING_REDRIVE")).executions == []
+            times = [each.times_redriven for each in (await map_runs.children(summary.arn)).executions]
+            assert times == [0, 1, 1, 1, 1, 1]
+            await check_books(engine.store)
+
+    run(work())
+
+
+def test_a_child_with_a_full_history_stays_failed(store: Store) -> None:
+    async def work() -> None:
+        ledger = Ledger(odd_ones_fail)
+        async with open_engine(store, ledger, limits=Limits(history_events=20)) as engine:
+            choice = {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$", "NumericEquals": 0, "Next": "AA"}],
+                "Default": "BB",
+            }
+            state = distributed(choice, task(), MaxConcurrency=1, ToleratedFailureCount=1)
+            arn = await started(engine, state, [0, 1, 3])
+            assert (await closed(engine, arn)).error == "States.ExceedToleratedFailureThreshold"
+            [summary] = await engine.map_runs.list(arn)
+            assert summary.progress.children.failures_not_redrivable == 1
+            ledger.answer = lambda call: asyncio.sleep(0, call.arguments)
+            calls = len(ledger.calls)
+            await engine.redrive(arn)
+            assert (await closed(engine, arn)).status == "SUCCEEDED"
+            assert [call.arguments for call in ledger.calls[calls:]] == [1, 3]
+
+    run(work())
+
+
 def test_a_run_that_fails_leaves_its_results_to_the_writer(store: Store) -> None:
     async def work() -> None:
         writer = Writes()
