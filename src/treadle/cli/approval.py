@@ -117,22 +117,45 @@ def here(folder: Path) -> Stack:
 
 
 def on_aws(stack: str) -> Stack:
-    """A stack in the account that the environment leads to."""
-    import boto3
+    """A stack in the account that the environment leads to: its profile, its keys, its region."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    def client(service: str) -> Any:
-        return boto3.client(service)  # type: ignore[call-overload]  # pyright: ignore
-
     try:
+        client = _of_environment()
         told = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
     except (BotoCoreError, ClientError) as error:
         raise Problem(f"The stack {stack} cannot be read ({error}): check --stack, the region and the keys.") from None
     outputs = {each["OutputKey"]: each["OutputValue"] for each in told.get("Outputs", [])}
+    return _stack(f"The stack {stack}", outputs, client)
+
+
+def by_terraform(file: Path) -> Stack:
+    """What the Terraform module has made, by the outputs that `terraform output -json` has written into a file."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        read = json.loads(file.read_text())
+        outputs = {name.title().replace("_", ""): str(each["value"]) for name, each in read.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        raise Problem(f"{file} has no outputs: write it with `terraform output -json > {file}`.") from None
+    try:
+        return _stack(str(file), outputs, _of_environment())
+    except BotoCoreError as error:
+        raise Problem(f"{error}: check the region and the keys.") from None
+
+
+def _stack(place: str, outputs: Mapping[str, str], client: Callable[[str], Any]) -> Stack:
     try:
         return Stack(outputs["Machine"], outputs["Bucket"], outputs["Callback"], outputs["CallbackToken"], client)
     except KeyError as missing:
-        raise Problem(f"The stack {stack} is another one: it has no output {missing}.") from None
+        raise Problem(f"{place} is another one: it has no output {missing}.") from None
+
+
+def _of_environment() -> Callable[[str], Any]:
+    import boto3
+
+    session: Any = boto3.Session()
+    return session.client
 
 
 def _where(function: Any) -> Any:
@@ -140,6 +163,12 @@ def _where(function: Any) -> Any:
         (
             click.option("--aws", is_flag=True, help="Talk to AWS, not to the `treadle up` of this machine."),
             click.option("--stack", default=STACK, show_default=True, metavar="NAME", help="With --aws: the stack."),
+            click.option(
+                "--outputs",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="With --aws: what `terraform output -json` wrote, where Terraform has made it.",
+            ),
             click.option(
                 "--data",
                 default=DEFAULT_STORE,
@@ -154,8 +183,12 @@ def _where(function: Any) -> Any:
     return function
 
 
-def _find(aws: bool, stack: str, data: str) -> Stack:
-    return on_aws(stack) if aws else here(Path(data))
+def _find(aws: bool, stack: str, outputs: Path | None, data: str) -> Stack:
+    if not aws and outputs is not None:
+        raise Problem("--outputs belongs to --aws: say both.")
+    if not aws:
+        return here(Path(data))
+    return on_aws(stack) if outputs is None else by_terraform(outputs)
 
 
 def _asked(work: Callable[[], Any]) -> Any:
@@ -177,14 +210,14 @@ def approval() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--name", metavar="NAME", help="The name of the execution. [default: a new one]")
 @_where
-def start(file: Path, name: str | None, aws: bool, stack: str, data: str, as_json: bool) -> int:
+def start(file: Path, name: str | None, aws: bool, stack: str, outputs: Path | None, data: str, as_json: bool) -> int:
     """Start the workflow with the workflow input in FILE."""
     content = file.read_text()
     try:
         json.loads(content)
     except ValueError as error:
         raise Problem(f"{file}: is not JSON: {error}") from None
-    found = _find(aws, stack, data)
+    found = _find(aws, stack, outputs, data)
     started = _asked(lambda: found.start(content, name))
     click.echo(json.dumps({"execution": started}) if as_json else started)
     return OK
@@ -205,6 +238,7 @@ def callback(
     execution: str | None,
     aws: bool,
     stack: str,
+    outputs: Path | None,
     data: str,
     as_json: bool,
 ) -> int:
@@ -212,7 +246,7 @@ def callback(
     body = {"story": story, "message": message, "status": status, "approver": approver}
     if execution is not None:
         body["execution"] = execution
-    found = _find(aws, stack, data)
+    found = _find(aws, stack, outputs, data)
     code, answer = _asked(lambda: found.call_back(body))
     if as_json:
         click.echo(json.dumps({"status": code, "answer": answer}))
@@ -227,9 +261,9 @@ def callback(
 @command(approval, example="treadle approval results 1f0c7b9e-8a53-4d2e-9c1b-3f3c1f2a7d10")
 @click.argument("execution")
 @_where
-def results(execution: str, aws: bool, stack: str, data: str, as_json: bool) -> int:
+def results(execution: str, aws: bool, stack: str, outputs: Path | None, data: str, as_json: bool) -> int:
     """Show the result and the log of an EXECUTION."""
-    found = _find(aws, stack, data)
+    found = _find(aws, stack, outputs, data)
     told = _asked(lambda: found.results(execution))
     if as_json:
         click.echo(json.dumps(told))
