@@ -124,6 +124,8 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Up]:
     (tmp_path / "config").write_text("[profile operator]\nregion = us-east-1\n[profile stranger]\nregion = us-east-1\n")
     for name in [each for each in os.environ if each.startswith("AWS_")]:
         monkeypatch.delenv(name)
+    # Many processes of the same program: only the first one compiles it.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_PROFILE", "operator")

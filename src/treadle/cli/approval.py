@@ -12,6 +12,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from treadle.cli.app import command
 from treadle.cli.problems import FAILED, OK, Problem
 from treadle.cli.session import DEFAULT_STORE
 from treadle.cli.show import clean
-from treadle.integrations.aws.sessions import LOCAL, given_keys
+from treadle.integrations.aws.sessions import LOCAL, Keys, given_keys
 from treadle.solutions.approval import FOLDER
 
 STACK: Final = "approval"
@@ -102,15 +103,9 @@ def here(folder: Path) -> Stack:
     missing = {"Workflow", "Bucket", "Api", "CallbackToken"} - set(made)
     if missing:
         raise Problem(f"The stack {state.stack} is another one: it has no {', '.join(sorted(missing))}.")
-
-    def client(service: str) -> Any:
-        import boto3
-
-        # Without --auth any key will do.
-        keys = given_keys() or LOCAL
-        session: Any = boto3.Session(keys.access_key, keys.secret_key, keys.token, region_name="us-east-1")
-        return session.client(service, endpoint_url=up.endpoint)
-
+    # Without --auth any key will do.
+    keys = given_keys() or LOCAL
+    client = _clients(keys, endpoint_url=up.endpoint, region_name="us-east-1")
     # The port may be another one than when the stack was made.
     callback = f"{up.endpoint}/_api/{made['Api'].id}/callback"
     return Stack(made["Workflow"].id, made["Bucket"].id, callback, made["CallbackToken"].id, client)
@@ -121,7 +116,7 @@ def on_aws(stack: str) -> Stack:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        client = _of_environment()
+        client = _clients()
         told = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
     except (BotoCoreError, ClientError) as error:
         raise Problem(f"The stack {stack} cannot be read ({error}): check --stack, the region and the keys.") from None
@@ -139,7 +134,7 @@ def by_terraform(file: Path) -> Stack:
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         raise Problem(f"{file} has no outputs: write it with `terraform output -json > {file}`.") from None
     try:
-        return _stack(str(file), outputs, _of_environment())
+        return _stack(str(file), outputs, _clients())
     except BotoCoreError as error:
         raise Problem(f"{error}: check the region and the keys.") from None
 
@@ -151,11 +146,17 @@ def _stack(place: str, outputs: Mapping[str, str], client: Callable[[str], Any])
         raise Problem(f"{place} is another one: it has no output {missing}.") from None
 
 
-def _of_environment() -> Callable[[str], Any]:
+def _clients(keys: Keys | None = None, **settings: Any) -> Callable[[str], Any]:
+    """Gives clients of services, one of each: to make one takes longer than most calls."""
     import boto3
 
-    session: Any = boto3.Session()
-    return session.client
+    session: Any = boto3.Session(keys.access_key, keys.secret_key, keys.token) if keys else boto3.Session()
+
+    @cache
+    def client(service: str) -> Any:
+        return session.client(service, **settings)
+
+    return client
 
 
 def _where(function: Any) -> Any:
