@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from treadle.api.app import SERVICES, error_answer, respond, scope_of
 from treadle.api.asgi import ClientGone, Headers, Receive, Send
-from treadle.api.guard import Refused
+from treadle.api.refusals import Codes, Refused, refusal
 from treadle.errors import ApiError
 
 Backend: TypeAlias = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
@@ -24,6 +24,8 @@ Backend: TypeAlias = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None
 Guard: TypeAlias = Callable[[Mapping[str, Any], Receive], Awaitable[Receive]]
 """Lets a request pass, giving what its body is read from, or raises Refused or ClientGone."""
 
+_REMEDY: Final = "Start treadle with a local cloud, or give this client the endpoint of another one."
+_UNKNOWN: Final = Codes("UnknownServiceException", "UnknownService", "UnknownService")
 _LOCAL: Final = re.compile(r"localhost|127(\.\d+){3}|::1|.*\.localhost")
 
 
@@ -32,7 +34,8 @@ class Endpoint:
 
     `backends` are found by the name that a signature has for a service (`states`, `lambda`, `s3`); `rest` answers for
     every other one. `paths` are pages of our own, found by the beginning of their path, before all else; `pages`
-    are found by their whole path, for who reads them and signs nothing: a bucket may have such a name.
+    are found by their whole path, for who reads them and signs nothing: a bucket may have such a name. `remedy` is what
+    to do about a service that is not served.
     """
 
     def __init__(
@@ -42,9 +45,10 @@ class Endpoint:
         paths: Mapping[str, Backend] | None = None,
         pages: Mapping[str, Backend] | None = None,
         guard: Guard | None = None,
+        remedy: str | None = None,
     ) -> None:
         self._backends, self._rest, self._paths, self._guard = backends, rest, paths or {}, guard
-        self._pages = pages or {}
+        self._pages, self._remedy = pages or {}, remedy or _REMEDY
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -78,11 +82,13 @@ class Endpoint:
         backend = backend or self._rest
         if backend is None:
             named = f"The service {service!r}" if service else "A request without signature and X-Amz-Target"
-            raise ApiError(
-                "UnknownServiceException",
-                f"{named} is not served here: {', '.join(sorted(self._backends))} are. Start treadle with a local "
-                "cloud, or give this client the endpoint of another one.",
-            )
+            message = f"{named} is not served here: {', '.join(sorted(self._backends))} are. {self._remedy}"
+
+            def header(name: str) -> str | None:
+                value = headers.get(name.encode())
+                return None if value is None else value.decode("latin-1")
+
+            raise refusal(service, method, header, 400, _UNKNOWN, message)
         return backend
 
 

@@ -1,8 +1,8 @@
 """Who is let in: a request that is signed with a key of a file, with the key that this start made for itself, or with
 one that STS has given since.
 
-Owns the keys, reading a body to know its hash, and how a refusal looks in the protocol of its service. Signatures are
-checked in `signatures`, `chunks` and `old_urls`. Secrets are never logged, and no error tells one.
+Owns the keys, and reading a body to know its hash. Signatures are checked in `signatures`, `chunks` and `old_urls`.
+Secrets are never logged, and no error tells one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
-from xml.sax.saxutils import escape
 
 import msgspec
 
@@ -26,6 +25,7 @@ from treadle.api import old_urls, signatures
 from treadle.api.app import SERVICES
 from treadle.api.asgi import BodyTooLarge, Message, Receive, parts_of
 from treadle.api.chunks import KINDS, Chunks
+from treadle.api.refusals import Codes, Refused, refusal
 from treadle.api.signatures import Asked, BadSignature, Signature
 from treadle.errors import TreadleError
 
@@ -61,14 +61,6 @@ _INVALID: Final = "The security token included in the request is invalid."
 
 class KeysError(TreadleError):
     """A file of keys that cannot be used."""
-
-
-class Refused(Exception):
-    """A request that is not let in, with its answer."""
-
-    def __init__(self, status: int, type: bytes, body: bytes) -> None:
-        super().__init__(status)
-        self.status, self.type, self.body = status, type, body
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,18 +228,8 @@ def _again(body: IO[bytes], receive: Receive) -> Receive:
 
 
 def _refused(bad: BadSignature, asked: Asked, signature: Signature | None) -> Refused:
-    """AWS tells of it in the protocol of the service: JSON by X-Amz-Target, JSON of REST, XML of queries, XML of S3."""
-    json, xml, s3 = _CODES[bad.reason]
-    message = bad.message
     service = signature.service if signature else None
     status = 400 if bad.reason in _BAD_REQUEST else 403
-    if asked.header("x-amz-target") is not None:
-        body = msgspec.json.encode({"__type": json, "message": message})
-        return Refused(400, b"application/x-amz-json-1.0", body)
-    if service == "s3" or (service is None and asked.method != "POST"):
-        body = f"<Error><Code>{s3}</Code><Message>{escape(_SAID_BY_S3.get(bad.reason, message))}</Message></Error>"
-        return Refused(status, b"application/xml", body.encode())
-    if (asked.header("content-type") or "").startswith("application/x-www-form-urlencoded"):
-        body = f"<Error><Type>Sender</Type><Code>{xml}</Code><Message>{escape(message)}</Message></Error>"
-        return Refused(status, b"text/xml", f"<ErrorResponse>{body}</ErrorResponse>".encode())
-    return Refused(status, b"application/json", msgspec.json.encode({"__type": json, "message": message}))
+    s3 = service == "s3" or (service is None and asked.method != "POST")
+    message = _SAID_BY_S3.get(bad.reason, bad.message) if s3 else bad.message
+    return refusal(service, asked.method, asked.header, status, Codes(*_CODES[bad.reason]), message)

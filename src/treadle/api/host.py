@@ -59,7 +59,8 @@ class Host:
 
     `registry` has the functions that Lambda's API changes; it takes the place of `functions`. `aws_endpoint_url` is
     where other services of AWS are; AWS_ENDPOINT_URL if not given. `own_endpoint` is where this host itself is asked:
-    Tasks that call Step Functions as any service get here. `aws` and `connections` are what Tasks call other
+    Tasks that call Step Functions as any service get here.
+    `logs_endpoint` is that of CloudWatch Logs, if another one. `aws` and `connections` are what Tasks call other
     services and HTTP APIs with; closed with the host.
     """
 
@@ -74,6 +75,7 @@ class Host:
         account: str = ACCOUNT,
         clock: Clock | None = None,
         aws: AwsSessions | None = None,
+        logs_endpoint: str | None = None,
         connections: Connections | None = None,
         quotas: Quotas | None = None,
     ) -> None:
@@ -90,7 +92,11 @@ class Host:
         self.aliases = Aliases(self.machines, self.now, self.quotas.aliases)
         self.activities = Activities(self.store, self.now)
         self.tags = Tags(self.machines, self.activities)
-        endpoint = aws_endpoint_url or next((os.environ[each] for each in _LOGS if os.environ.get(each)), None)
+        endpoint = (
+            logs_endpoint
+            or aws_endpoint_url
+            or next((os.environ[each] for each in _LOGS if os.environ.get(each)), None)
+        )
         self.logs = LogDelivery(endpoint, self._logging, aws.keys if aws else None)
         # AWS itself is never called unasked.
         elsewhere = aws_endpoint_url is not None or endpoint_in_environment()

@@ -14,6 +14,7 @@ _SUPPORT: Final = {
     "accepted": "no effect",
     "moto": "by moto",
     "stub": "a name only",
+    "existing": "on AWS",
 }
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,13 +12,10 @@ import click
 from treadle.cli import options
 from treadle.cli.app import command
 from treadle.cli.problems import OK, Problem
-from treadle.cli.session import DEFAULT_STORE, connections_in, socket_path
+from treadle.cli.session import DEFAULT_STORE
 
 if TYPE_CHECKING:
-    import socket
-
-    from treadle.api.quotas import Quotas
-    from treadle.runtime.ports import Store
+    pass
 
 PORT: Final = 8083
 
@@ -41,6 +36,12 @@ PORT: Final = 8083
     help="Where executions are kept, if not in the folder --data: sqlite:///path/to/file.db, or memory:.",
 )
 @click.option("--functions", metavar="DIR", help="The folder with Lambda functions of this machine.")
+@click.option(
+    "--aws",
+    type=click.Choice(("local", "env")),
+    help="Where other services of AWS are: in a local cloud, or where the environment says, with its credentials. "
+    "[default: local; without a template env, where AWS_ENDPOINT_URL is set]",
+)
 @click.option(
     "--aws-endpoint-url",
     metavar="URL",
@@ -79,6 +80,7 @@ def up(
     data: str,
     url: str | None,
     functions: str | None,
+    aws: str | None,
     aws_endpoint_url: str | None,
     no_cloud: bool,
     parameters: tuple[str, ...],
@@ -104,6 +106,10 @@ def up(
     _only_for_this_machine(host, auth)
     if template is None and (parameters or stack or watch):
         raise Problem("--parameter, --stack and --watch are for a template: name one.")
+    if no_cloud and (aws is not None or aws_endpoint_url is not None):
+        raise Problem("--no-cloud is for Step Functions and Lambda alone: give no --aws and no --aws-endpoint-url.")
+    if aws == "local" and aws_endpoint_url is not None:
+        raise Problem("--aws local is the local cloud, --aws-endpoint-url another one: give one of them.")
     if template is not None and (functions is not None or aws_endpoint_url is not None or no_cloud):
         raise Problem("--functions, --aws-endpoint-url and --no-cloud are for `treadle up` without a template.")
     given = Quotas.given(quotas)
@@ -112,9 +118,19 @@ def up(
     listener = listening(host, port)
     store = open_store(url or data)
     if template is None:
-        serving = _serve(
-            store, listener, functions, aws_endpoint_url, Path(data), given, keys, cloud=not no_cloud, as_json=as_json
+        from treadle.cli.up_bare import Bare, serve_bare
+
+        bare = Bare(
+            Path(data),
+            functions,
+            aws,
+            aws_endpoint_url,
+            cloud=not no_cloud,
+            as_json=as_json,
+            quotas=given,
+            keys=keys,
         )
+        serving = serve_bare(store, listener, bare)
     else:
         from treadle.cli.up_template import Wanted, serve_template
 
@@ -127,6 +143,7 @@ def up(
             as_json=as_json,
             quotas=given,
             keys=keys,
+            away=aws == "env",
         )
         serving = serve_template(store, listener, wanted)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -144,94 +161,6 @@ def _parameters(given: tuple[str, ...]) -> dict[str, str]:
     return made
 
 
-async def _serve(
-    store: Store,
-    listener: socket.socket,
-    functions: str | None,
-    aws_endpoint_url: str | None,
-    data: Path,
-    quotas: Quotas,
-    keys: dict[str, str] | None,
-    *,
-    cloud: bool,
-    as_json: bool,
-) -> None:
-    from contextlib import AsyncExitStack
-
-    from treadle.api.app import StatesApp
-    from treadle.api.endpoint import Backend, Endpoint
-    from treadle.api.guard import SignedOnly
-    from treadle.api.host import Host
-    from treadle.api.server import Server
-    from treadle.functions import ProcessFunctions, Surroundings, discover
-    from treadle.functions.registry import Registry
-    from treadle.integrations.aws.sessions import AwsSessions, Keys
-    from treadle.lambda_api import Lambda, LambdaApp
-    from treadle.lambda_api.objects import fetching
-    from treadle.local.cloud.child import Child
-    from treadle.local.cloud.proxy import Proxy
-    from treadle.local.credentials import Issued
-    from treadle.local.presence import withdraw
-    from treadle.observation.pages import PATHS, observing
-    from treadle.runtime.control import EngineControl
-    from treadle.runtime.control_socket import serve
-    from treadle.stores import SqliteStore
-
-    found = {} if functions is None else discover(Path(functions))
-    own = _endpoint(listener)
-    # What functions call by the SDKs comes back here; TestState and StartSyncExecution must not go to another host.
-    variables = {"AWS_ENDPOINT_URL": own, "AWS_DISABLE_HOST_PREFIX_INJECTION": "true"}
-    guard = None if keys is None else SignedOnly(keys, own_pages=PATHS)
-    if guard is not None:
-        variables |= {"AWS_ACCESS_KEY_ID": guard.key, "AWS_SECRET_ACCESS_KEY": guard.secret}
-    processes = ProcessFunctions(found, surroundings=Surroundings(environment=variables))
-    registry = Registry(store, data / "functions", processes)
-    elsewhere = aws_endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or (own if cloud else None)
-    async with AsyncExitStack() as stack:
-        rest = aws = None
-        issued: dict[str, Backend] = {}
-        if elsewhere is not None and elsewhere.rstrip("/") == own:
-            # Begins with the first request for a service that is not ours.
-            child = Child(data / "cloud", own)
-            rest = Proxy(child)
-            stack.push_async_callback(child.close)
-            stack.push_async_callback(rest.close)
-            if guard is not None:
-                issued["sts"] = Issued(rest, guard.accept)
-                aws = AwsSessions(endpoint_url=own, keys=Keys(guard.key, guard.secret))
-        made = Host(
-            store,
-            registry=registry,
-            aws_endpoint_url=elsewhere,
-            own_endpoint=own,
-            aws=aws,
-            connections=connections_in(store),
-            quotas=quotas,
-        )
-        host = await stack.enter_async_context(made)
-        if isinstance(store, SqliteStore):
-            await stack.enter_async_context(serve(EngineControl(host.engine), socket_path(store)))
-        pages = await stack.enter_async_context(observing(host))
-        fetch = fetching(elsewhere, keys=aws.keys if aws else None)
-        server = Server(
-            Endpoint(
-                {
-                    "states": StatesApp(host),
-                    "lambda": LambdaApp(Lambda(registry, host.account, fetch)),
-                    **issued,
-                },
-                rest,
-                pages=pages,
-                guard=guard,
-            ),
-            ready=lambda: _tell_ready(listener, data, as_json),
-            stopping=host.closing.set,
-            connections=quotas.connections,
-        )
-        stack.callback(withdraw, data)
-        await server.serve(sockets=[listener])
-
-
 def _only_for_this_machine(host: str, auth: str | None) -> None:
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -242,22 +171,3 @@ def _only_for_this_machine(host: str, auth: str | None) -> None:
             f"--host: {host} can be reached from other machines, and whoever reaches it may run anything here. "
             "Listen at 127.0.0.1, or give --auth."
         )
-
-
-def _endpoint(listener: socket.socket) -> str:
-    address, port = listener.getsockname()[:2]
-    return f"http://{f'[{address}]' if ':' in address else address}:{port}"
-
-
-def _tell_ready(listener: socket.socket, data: Path, as_json: bool) -> None:
-    from treadle.local.presence import announce
-
-    address, port = listener.getsockname()[:2]
-    endpoint = _endpoint(listener)
-    announce(data, endpoint, None, None)
-    if as_json:
-        click.echo(json.dumps({"ready": True, "endpoint": endpoint, "host": address, "port": port}))
-        return
-    click.echo(f"treadle is up at {endpoint}. Send the SDKs and the CLI of AWS here:")
-    click.echo(f"export AWS_ENDPOINT_URL={endpoint}")
-    click.echo("export AWS_DISABLE_HOST_PREFIX_INJECTION=true")

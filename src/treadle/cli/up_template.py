@@ -18,12 +18,14 @@ from typing import Any, Final
 
 import click
 
-from treadle.api.host import Host
+from treadle.api.host import ACCOUNT, Host
 from treadle.api.quotas import Quotas
 from treadle.api.server import Server
 from treadle.cli.session import connections_in, socket_path
+from treadle.cli.up_elsewhere import endpoint_of, logs_of, sessions_away, tell_exports
 from treadle.errors import TreadleError
 from treadle.integrations.aws import AwsSessions
+from treadle.integrations.aws.away import Away, away
 from treadle.integrations.aws.sessions import LOCAL, Keys
 from treadle.local.platform import Platform, guarded
 from treadle.local.presence import announce, withdraw
@@ -52,26 +54,33 @@ class Wanted:
     as_json: bool
     quotas: Quotas
     keys: dict[str, str] | None = field(default=None, repr=False)
+    away: bool = False
 
 
 async def serve_template(store: Store, listener: socket.socket, wanted: Wanted) -> None:
     """Serve a template until a signal comes. Raises TemplateError, StoreError."""
     began = time.monotonic()
     path = find_template(wanted.template)
-    address, port = listener.getsockname()[:2]
-    endpoint = f"http://{f'[{address}]' if ':' in address else address}:{port}"
+    endpoint = endpoint_of(listener)
     name = wanted.stack or stack_name(path.resolve().parent.name)
+    elsewhere = await asyncio.to_thread(away, endpoint, identified=True) if wanted.away else None
     surrounding = Surrounding(name)
+    if elsewhere is not None:
+        surrounding = Surrounding(name, elsewhere.region, elsewhere.account or ACCOUNT)
     async with AsyncExitStack() as stack:
         guard = None if wanted.keys is None else guarded(wanted.keys, PATHS)
         keys = LOCAL if guard is None else Keys(guard.key, guard.secret)
-        platform = Platform(store, wanted.data, endpoint, surrounding, keys, guard)
+        platform = Platform(store, wanted.data, endpoint, surrounding, keys, guard, elsewhere)
         aws = AwsSessions(endpoint_url=endpoint, keys=keys, region=surrounding.region)
+        if elsewhere is not None:
+            aws = sessions_away(elsewhere, endpoint, guard)
         host = await stack.enter_async_context(
             Host(
                 store,
                 registry=platform.functions,
-                aws_endpoint_url=endpoint,
+                aws_endpoint_url=None if elsewhere else endpoint,
+                logs_endpoint=logs_of(elsewhere),
+                account=surrounding.account,
                 aws=aws,
                 connections=connections_in(store),
                 quotas=wanted.quotas,
@@ -89,7 +98,7 @@ async def serve_template(store: Store, listener: socket.socket, wanted: Wanted) 
             template, deployed = await _unless_ended(serving, platform.deploy(path, wanted.parameters))
             announce(wanted.data, endpoint, path.resolve(), name)
             stack.callback(withdraw, wanted.data)
-            _tell(endpoint, name, deployed, time.monotonic() - began, as_json=wanted.as_json)
+            _tell(endpoint, name, deployed, time.monotonic() - began, elsewhere, as_json=wanted.as_json)
             if wanted.watch:
                 await _follow(serving, platform, template, wanted)
             await serving
@@ -144,7 +153,9 @@ def _say(text: str, *, as_json: bool, event: str) -> None:
     click.echo(json.dumps({event: True, "message": text}) if as_json else f"treadle: {text}")
 
 
-def _tell(endpoint: str, name: str, deployed: Deployed, seconds: float, *, as_json: bool) -> None:
+def _tell(
+    endpoint: str, name: str, deployed: Deployed, seconds: float, elsewhere: Away | None, *, as_json: bool
+) -> None:
     """Say what runs where."""
     if as_json:
         resources = [
@@ -155,6 +166,7 @@ def _tell(endpoint: str, name: str, deployed: Deployed, seconds: float, *, as_js
         told = {
             "ready": True, "endpoint": endpoint, "stack": name, "seconds": round(seconds, 3), "resources": resources,
             "outputs": deployed.outputs, "notices": list(deployed.notices),
+            "aws": elsewhere.place if elsewhere else None,
         }  # fmt: skip
         click.echo(json.dumps(told))
         return
@@ -163,8 +175,4 @@ def _tell(endpoint: str, name: str, deployed: Deployed, seconds: float, *, as_js
     show([step.made for step in deployed.steps if step.action != "deleted"], endpoint, deployed.outputs)
     for notice in deployed.notices:
         click.echo(f"treadle: {notice}")
-    click.echo(
-        f"treadle is up at {endpoint} with the stack {name}, in {seconds:.1f} s. Send the SDKs and the CLI here:"
-    )
-    click.echo(f"export AWS_ENDPOINT_URL={endpoint}")
-    click.echo("export AWS_DISABLE_HOST_PREFIX_INJECTION=true")
+    tell_exports(f"treadle is up at {endpoint} with the stack {name}, in {seconds:.1f} s.", endpoint, elsewhere)

@@ -27,6 +27,7 @@ from treadle.api.operations import OPERATIONS
 from treadle.api.request import Request
 from treadle.functions import ProcessFunctions, Surroundings
 from treadle.functions.registry import Registry
+from treadle.integrations.aws.away import Away
 from treadle.integrations.aws.sessions import LOCAL, Keys
 from treadle.lambda_api import Lambda, LambdaApp
 from treadle.lambda_api.objects import fetching
@@ -66,15 +67,17 @@ class Platform:
         surrounding: Surrounding,
         keys: Keys = LOCAL,
         guard: SignedOnly | None = None,
+        away: Away | None = None,
     ) -> None:
         self.folder, self.endpoint, self.surrounding = folder, endpoint, surrounding
-        self._keys, self._guard = keys, guard
-        around = Surroundings(surrounding.region, surrounding.account, environment(endpoint, surrounding.region, keys))
+        self._keys, self._guard, self._away = keys, guard, away
+        variables = away.variables(endpoint) if away else environment(endpoint, surrounding.region, keys)
+        around = Surroundings(surrounding.region, surrounding.account, variables)
         self.functions = Registry(store, folder / "functions", ProcessFunctions({}, surroundings=around))
         self.register = LocalRegister()
         self.child = Child(folder / "cloud", endpoint)
         self.proxy = Proxy(self.child)
-        self._world = World(endpoint, surrounding, PlacedFunctions(self.functions), self.register, folder, keys)
+        self._world = World(endpoint, surrounding, PlacedFunctions(self.functions), self.register, folder, keys, away)
         self._deploying = asyncio.Lock()
         self._sources_changed = asyncio.Event()
 
@@ -90,15 +93,23 @@ class Platform:
             asyncio.create_task(schedules.run()),
             asyncio.create_task(sources.run(self._sources_changed)),
         ]
+        cloud: dict[str, Backend] = {}
+        if self._away is None:
+            fetch = fetching(self.endpoint, keys=self._keys)
+            cloud["events"] = _events(rules, self.proxy)
+            if self._guard is not None:
+                cloud["sts"] = Issued(self.proxy, self._guard.accept)
+        else:
+            fetch = fetching(None)
         try:
             yield Endpoint(
                 {
                     "states": StatesApp(host),
-                    "lambda": LambdaApp(Lambda(self.functions, host.account, fetching(self.endpoint, keys=self._keys))),
-                    "events": _events(rules, self.proxy),
-                    "sts": self.proxy if self._guard is None else Issued(self.proxy, self._guard.accept),
+                    "lambda": LambdaApp(Lambda(self.functions, host.account, fetch)),
+                    **cloud,
                 },
-                rest=self.proxy,
+                rest=None if self._away else self.proxy,
+                remedy=self._away.remedy(self.endpoint) if self._away else None,
                 pages=pages,
                 paths={
                     NOTIFICATIONS: Notifications(self.functions.submit),
@@ -130,7 +141,9 @@ class Platform:
     def _deploy(self, path: Path, given: Mapping[str, str]) -> tuple[Template, Deployed]:
         template = read_template(path, self.surrounding, given, self._parameter)
         self.folder.mkdir(parents=True, exist_ok=True)
-        state = StateFile(self.folder, self.surrounding.stack, path.resolve(), self.endpoint)
+        state = StateFile(
+            self.folder, self.surrounding.stack, path.resolve(), self.endpoint, away=self._away is not None
+        )
         return template, Deployment(template, state, self._world).run()
 
     def _parameter(self, name: str) -> str | None:

@@ -9,6 +9,7 @@ import pytest
 from treadle.functions.spec import FunctionSpec
 from treadle.local.errors import TemplateError
 from treadle.local.stack.deploy import Deployed, Deployment, delete_stack
+from treadle.local.stack.existing import EXISTING, NOT_MADE
 from treadle.local.stack.names import physical_name, stack_name
 from treadle.local.stack.providers import ACCEPTED, PROVIDERS
 from treadle.local.stack.state import StateFile, read_state
@@ -195,5 +196,9 @@ def test_every_provider_belongs_to_a_type_of_cloudformation() -> None:
 def test_the_documentation_has_every_type_with_its_support() -> None:
     page = Path(__file__).parents[3] / "docs" / "reference" / "templates.md"
     told = [line for line in page.read_text().splitlines() if line.startswith("| `AWS::")]
-    meant = [f"| `{type}` | {'accepted' if type in ACCEPTED else 'works'} |" for type in sorted(PROVIDERS)]
+    away = dict.fromkeys(EXISTING, "found on AWS") | dict.fromkeys(NOT_MADE, "not made")
+    meant = [
+        f"| `{type}` | {'accepted' if type in ACCEPTED else 'works'} | {away.get(type, 'as here')} |"
+        for type in sorted(PROVIDERS)
+    ]
     assert told == meant

@@ -34,6 +34,13 @@ def of_rule(properties: Mapping[str, Json]) -> Iterator[str]:
         yield from _of_target(fields(target), KINDS, _TARGET)
 
 
+def of_rule_away(properties: Mapping[str, Json]) -> Iterator[str]:
+    """The notices of an AWS::Events::Rule with `--aws env`."""
+    yield from of_rule(properties)
+    if "EventPattern" in properties and fields(properties["EventPattern"]).get("source") != ["aws.states"]:
+        yield "with --aws env it sees events of executions alone: what is put to EventBridge on AWS does not come here"
+
+
 def of_schedule(properties: Mapping[str, Json]) -> Iterator[str]:
     """The notices of an AWS::Scheduler::Schedule."""
     yield from _of_target(fields(properties.get("Target")), SCHEDULED_KINDS, _TARGET_OF_SCHEDULE)

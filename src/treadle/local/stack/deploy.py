@@ -17,7 +17,7 @@ from treadle.language.scope import Json
 from treadle.local.errors import TemplateError
 from treadle.local.shapes import dig
 from treadle.local.stack.made import Made, Wanted
-from treadle.local.stack.providers import provider_of
+from treadle.local.stack.providers import Provider, provider_of
 from treadle.local.stack.state import StateFile
 from treadle.local.stack.world import World
 from treadle.local.template.order import attributes_asked
@@ -91,7 +91,7 @@ class Deployment:
         properties = self._template.properties(declared, self)
         wanted = Wanted(declared.name, declared.type, properties, self._world.surrounding.stack, asked)
         before = self._state.get(declared.name)
-        provider = provider_of(declared.type)
+        provider = self._provider(declared.type)
         try:
             if before is not None and before.type != declared.type:
                 self._remove(before)
@@ -120,7 +120,10 @@ class Deployment:
                 yield Step("deleted", made)
 
     def _remove(self, made: Made) -> None:
-        provider_of(made.type).remove(made, self._world)
+        self._provider(made.type).remove(made, self._world)
+
+    def _provider(self, type: str) -> Provider:
+        return provider_of(type, away=self._world.away is not None)
 
 
 def delete_stack(state: StateFile, world: World) -> list[Made]:
@@ -132,7 +135,7 @@ def delete_stack(state: StateFile, world: World) -> list[Made]:
     for made in reversed(state.resources()):
         if not made.kept:
             try:
-                provider_of(made.type).remove(made, world)
+                provider_of(made.type, away=world.away is not None).remove(made, world)
             except Exception as error:
                 raise _failed(made.name, made.type, error) from error
         state.drop(made.name)

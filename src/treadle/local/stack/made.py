@@ -10,9 +10,9 @@ import msgspec
 
 from treadle.language.scope import Json
 
-Support: TypeAlias = Literal["works", "accepted", "moto", "stub"]
+Support: TypeAlias = Literal["works", "accepted", "moto", "stub", "existing"]
 """How much of a resource there is: all that the documentation names; accepted without effect; what moto's own
-CloudFormation makes of it; a name and nothing behind it."""
+CloudFormation makes of it; a name and nothing behind it; found on AWS."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from treadle.local.shapes import dig, fields, items
 from treadle.local.stack import compute
+from treadle.local.stack.consequences import of_rule_away
+from treadle.local.stack.existing import EXISTING, NOT_MADE
 from treadle.local.stack.made import Made, Support, Wanted
 from treadle.local.stack.names import physical_name
 from treadle.local.stack.registered import REGISTERED
@@ -128,11 +131,15 @@ class Named:
         given = wanted.properties.get("Name") or wanted.properties.get(f"{kind}Name")
         name = given if isinstance(given, str) else physical_name(wanted.stack, wanted.name)
         notices = [self._notice] if self._notice else []
+        arn = world.arn(service, f"{kind.lower()}/{name}")
+        if service == "iam":
+            # IAM knows no regions.
+            arn = f"arn:aws:iam::{world.surrounding.account}:{kind.lower()}/{name}"
         return Made(
             name=wanted.name,
             type=wanted.type,
             id=name,
-            attributes={"Arn": world.arn(service, f"{kind.lower()}/{name}")},
+            attributes={"Arn": arn},
             properties=wanted.properties,
             support=self._support,
             notices=tuple(notices),
@@ -179,6 +186,7 @@ class Moto:
             properties=wanted.properties,
             physical={"stack": stack},
             support="moto",
+            notices=("made by moto's CloudFormation: it is kept, what AWS would do because of it may not happen",),
         )
 
     def update(self, wanted: Wanted, made: Made, world: World) -> Made:
@@ -235,8 +243,26 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
 _MOTO: Final = Moto()
 
 
-def provider_of(type: str) -> Provider:
-    """The provider for a type: moto's CloudFormation for those of AWS that have none."""
+_AWAY: Final[Mapping[str, Provider]] = {
+    **{
+        each: provider
+        for each, provider in PROVIDERS.items()
+        if each in REGISTERED or each in ACCEPTED or each.startswith(("AWS::Lambda", "AWS::StepFunctions"))
+    },
+    "AWS::Events::Rule": replace(REGISTERED["AWS::Events::Rule"], notices=of_rule_away),
+    **EXISTING,
+    **{each: Named("accepted", f"not made with --aws env: {what}") for each, what in NOT_MADE.items()},
+}
+_NOT_AWAY: Final = Named(
+    "stub", "--aws env makes nothing on AWS: it has a name and nothing behind it, calls to it will fail"
+)
+
+
+def provider_of(type: str, *, away: bool = False) -> Provider:
+    """The provider for a type: moto's CloudFormation for those of AWS that have none. `away` is for a stack whose other
+    services are on AWS."""
+    if away:
+        return _AWAY.get(type, _NOT_AWAY)
     if type in PROVIDERS:
         return PROVIDERS[type]
     return _MOTO if type.startswith("AWS::") and type.split("::")[1] != "CloudFormation" else UNKNOWN

@@ -101,7 +101,7 @@ class Row:
             arguments, left = arguments_of({key: each for key, each in given.items() if key not in known}, shape)
         answer = self._call(client, arguments)
         place = {"name": name, "arn": world.arn(self.service, ""), "region": world.surrounding.region}
-        id = str(self._told(self.id, answer, properties, place))
+        id = str(told(self.id, answer, properties, place))
         self.after(world, id, properties)
         lost = sorted(set(left) - known - {self.name})
         notices = [self.notice] if self.notice else []
@@ -111,7 +111,7 @@ class Row:
             type=wanted.type,
             id=id,
             attributes={
-                key: self._told(each, answer, properties, {**place, "id": id, "tail": re.split("[/:]", id)[-1]})
+                key: told(each, answer, properties, {**place, "id": id, "tail": re.split("[/:]", id)[-1]})
                 for key, each in self.attributes.items()
             },
             properties=properties,
@@ -165,12 +165,14 @@ class Row:
                 raise
             return {}
 
-    def _told(self, template: str, answer: Json, properties: Properties, place: Mapping[str, str]) -> Json:
-        if template.startswith("@"):
-            return properties.get(template[1:])
-        if "{" in template:
-            return template.format(**place)
-        return dig(answer, *template.split("."))
+
+def told(template: str, answer: Json, properties: Properties, place: Mapping[str, str]) -> Json:
+    """What a template of an id or an attribute stands for; `Row` tells its forms."""
+    if template.startswith("@"):
+        return properties.get(template[1:])
+    if "{" in template:
+        return template.format(**place)
+    return dig(answer, *template.split("."))
 
 
 def code_of(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from treadle.errors import Corrupt
+from treadle.local.errors import TemplateError
 from treadle.local.stack.made import Made
 
 
@@ -25,18 +26,24 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     stack: str
     template: str
     endpoint: str = ""
+    away: bool = False
     resources: tuple[Made, ...] = ()
 
 
 class StateFile:
     """The file in a folder, and what it says."""
 
-    def __init__(self, folder: Path, stack: str, template: Path, endpoint: str) -> None:
+    def __init__(self, folder: Path, stack: str, template: Path, endpoint: str, *, away: bool = False) -> None:
         self.path = folder / "stack.json"
-        self._stack, self._template, self._endpoint = stack, str(template), endpoint
+        self._stack, self._template, self._endpoint, self._away = stack, str(template), endpoint, away
         self._made: dict[str, Made] = {}
         before = read_state(folder)
         if before is not None:
+            if before.away != away and before.resources:
+                raise TemplateError(
+                    f"{self.path}: this stack was brought to life with --aws {'env' if before.away else 'local'}: go "
+                    "on with that, or name another --data."
+                )
             self._made = {each.name: _moved(each, before.endpoint, endpoint) for each in before.resources}
             if before.endpoint != endpoint:
                 self._write()
@@ -64,6 +71,7 @@ class StateFile:
             stack=self._stack,
             template=self._template,
             endpoint=self._endpoint,
+            away=self._away,
             resources=tuple(self._made.values()),
         )
         unfinished = self.path.with_suffix(".new")

@@ -1,6 +1,7 @@
 """What a provider may use: clients of the endpoint, the functions, the schedules and the routes of this machine.
 
-Owns the clients: they speak to our endpoint alone, with the key that it takes from us.
+Owns the clients: they speak to our endpoint alone, with the key that it takes from us. With `--aws env` those of
+services that are not ours speak to AWS.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from treadle.functions.spec import FunctionSpec
+from treadle.integrations.aws.away import OURS, Away
 from treadle.integrations.aws.sessions import LOCAL, Keys
 from treadle.language.scope import Json
 from treadle.local.template.resolve import Surrounding
@@ -42,7 +44,8 @@ class Register(Protocol):
 
 @dataclass(slots=True)
 class World:
-    """The world around a stack. `endpoint` is ours, `folder` for what it keeps. For one thread at a time."""
+    """The world around a stack. `endpoint` is ours, `folder` for what it keeps, `away` where other services are if not
+    behind our endpoint. For one thread at a time."""
 
     endpoint: str
     surrounding: Surrounding
@@ -50,10 +53,13 @@ class World:
     register: Register
     folder: Path
     keys: Keys = LOCAL
+    away: Away | None = None
     clients: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def client(self, service: str) -> Any:
-        """A client of a service, at our endpoint."""
+        """A client of a service, at our endpoint or where else it is."""
+        if service not in self.clients and self.away is not None and service not in OURS:
+            self.clients[service] = self.away.client(service)
         if service not in self.clients:
             from boto3.session import Session
             from botocore.config import Config
