@@ -55,7 +55,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 
     A moto server by itself looks at the condition and writes later, and lets two racing writers through.
     """
-    command = [sys.executable, "-m", "treadle.local.cloud.process", str(tmp_path_factory.mktemp("cloud"))]
+    folder, nothing = str(tmp_path_factory.mktemp("cloud")), "http://127.0.0.1:1"
+    command = [sys.executable, "-m", "treadle.local.cloud.process", folder, nothing]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
