@@ -272,6 +272,16 @@ def test_the_input_is_not_usable(workflow: Workflow, story: str) -> None:
     assert "stakeholders (lists that are not empty)" in error
 
 
+def test_whoever_has_the_task_token_may_answer_without_a_callback(workflow: Workflow, story: str) -> None:
+    release = workflow.start(story).waits()
+    # As the console and `treadle tasks succeed` do.
+    workflow.states.send_task_success(taskToken=release.row()["token"], output='{"by": "mira"}')
+    assert release.ended()["status"] == "SUCCEEDED"
+    assert release.log() == [*ASKED, "answered with the task token, not by a callback", "succeeded"]
+    assert release.result()["decision"] == {"by": "mira"}  # type: ignore[index]
+    assert workflow.callback(vote(story))[1]["error"] == "AlreadyDecided"
+
+
 # ---- the holder of the claim dies
 
 

@@ -43,8 +43,9 @@ def approval() -> int:
         data = Path(kept)
         with _up(FOLDER, data):
             click.echo("The solution is up: functions, APIs, tables, a bucket, a state machine.")
-            name = here(data).start(sample, None)
-            _until(lambda: _waits(here(data), name), "the workflow waits")
+            before: Stack = here(data)
+            name = before.start(sample, None)
+            _until(lambda: _waits(before, name), "the workflow waits")
             click.echo(f"{name} has called three APIs and waits for {story}. Now the server is killed.")
         with _up(FOLDER, data):
             click.echo("It is up again. Jira says that the story is done:")

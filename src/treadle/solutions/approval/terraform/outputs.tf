@@ -18,6 +18,16 @@ output "callback_token" {
   value       = aws_secretsmanager_secret.callback_token.arn
 }
 
+output "api_endpoint" {
+  description = "Where the three APIs are."
+  value       = aws_apigatewayv2_api.api.api_endpoint
+}
+
+output "api_token" {
+  description = "The ARN of the secret; its value is not shown."
+  value       = aws_secretsmanager_secret.api_token.arn
+}
+
 output "approvals" {
   description = "The table of approvals."
   value       = aws_dynamodb_table.approvals.name
