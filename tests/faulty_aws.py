@@ -48,6 +48,7 @@ class Exchange:
         self.handler.wfile.flush()
         self.handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.handler.connection.close()
+        self.handler.close_connection = True  # else it would be open until the handler has read the next request
 
     def hang(self) -> None:
         """Answer nothing until the test is over."""

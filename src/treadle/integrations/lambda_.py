@@ -139,10 +139,14 @@ def not_found(invocation: Invocation) -> str:
     return f"Function not found: {invocation.arn}:{invocation.qualifier or '$LATEST'}"
 
 
-def refusal(status: int, code: str | None, message: str | None, request_id: str | None) -> StatesError:
-    """An error of Lambda's API, named and worded as the optimised integrations do. Observed on AWS."""
-    # Without a code of its own, an error has the one of the SDK's base class.
-    name = code or "AWSLambdaException"
+def refusal(
+    status: int, code: str | None, message: str | None, request_id: str | None, known: bool = True
+) -> StatesError:
+    """An error of Lambda's API, named and worded as the optimised integrations do. Observed on AWS.
+
+    An error without a code, or with one that is not `known` to Lambda's model, has the name of the SDK's base class.
+    """
+    name = code if code and known else "AWSLambdaException"
     return StatesError(
         f"Lambda.{name if name.endswith('Exception') else f'{name}Exception'}",
         f"{message or 'null'} (Service: AWSLambda; Status Code: {status}; Error Code: {code or 'null'}; "

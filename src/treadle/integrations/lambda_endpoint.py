@@ -11,7 +11,7 @@ import base64
 import ipaddress
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -20,6 +20,9 @@ import msgspec
 
 from treadle.errors import StatesError
 from treadle.functions.contract import RESPONSE_LIMIT
+from treadle.integrations.aws.actions import optimised_action
+from treadle.integrations.aws.failures import Voice, telling
+from treadle.integrations.http_client import Turns
 from treadle.integrations.lambda_ import Answer, Invocation, not_found, refusal
 from treadle.language.values import is_object
 from treadle.machine.limits import too_large
@@ -38,6 +41,8 @@ LONGEST_SECONDS: Final = 960.0
 # A server may close an idle connection just as it is used again; uvicorn does after 5 seconds.
 _KEEPALIVE_SECONDS: Final = 4.0
 
+_VOICE: Final = Voice("Lambda", "AWSLambdaException", {}, "AWSLambda")
+
 # Lambda 'Invoke', FunctionName.
 _FUNCTION: Final = re.compile(
     r"arn:aws[a-z-]*:lambda:(?P<region>[a-z]{2,4}(-[a-z0-9]+){2,3}):\d{12}:function:[a-zA-Z0-9-_]{1,140}"
@@ -49,12 +54,12 @@ class LambdaEndpoint:
 
     Credentials come from where AWS's own SDKs take them, and so does the endpoint where `url` does not name it:
     AWS_ENDPOINT_URL_LAMBDA, AWS_ENDPOINT_URL, the profile, AWS. An endpoint on this machine needs no credentials.
-    `longest` is in seconds, from the request to the end of the answer.
+    `longest` is in seconds, from the request to the end of the answer; `at_once` counts invocations.
     """
 
-    def __init__(self, url: str | None = None, *, longest: float = LONGEST_SECONDS) -> None:
+    def __init__(self, url: str | None = None, *, longest: float = LONGEST_SECONDS, at_once: int = CONNECTIONS) -> None:
         self._url = url
-        self._longest = longest
+        self._longest, self._turns = longest, Turns(at_once)
         self._client: aiohttp.ClientSession | None = None
         self._signers: dict[str, _Signer] = {}
         self._finding = asyncio.Lock()
@@ -67,26 +72,30 @@ class LambdaEndpoint:
         named = _FUNCTION.fullmatch(invocation.arn)
         if named is None:
             message = f"Value '{invocation.arn}' at 'functionName' failed to satisfy constraint: {_FUNCTION.pattern}"
-            raise refusal(400, "ValidationException", f"1 validation error detected: {message}", None)
-        signer = await self._signer(named["region"])
-        url = signer.url + _path(invocation)
-        headers = await signer.sign(url, _headers(invocation), invocation.payload)
+            raise refusal(400, "ValidationException", f"1 validation error detected: {message}", None, known=False)
+        with telling(_VOICE):
+            signer = await self._signer(named["region"])
+            url = signer.url + _path(invocation)
+            headers = await signer.sign(url, _headers(invocation), invocation.payload)
         try:
-            async with self._session().post(
-                _exactly(url), data=invocation.payload, headers=headers, allow_redirects=False
-            ) as response:
+            async with (
+                self._turns.turn(self._longest),
+                self._session().post(
+                    _exactly(url), data=invocation.payload, headers=headers, allow_redirects=False
+                ) as response,
+            ):
                 payload = await _read(response)
         except TimeoutError:
             raise StatesError(
                 "Lambda.ClientExecutionTimeoutException",
                 "Client execution did not complete before the specified timeout configuration.",
             ) from None
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise StatesError("Lambda.SdkClientException", f"Unable to execute HTTP request: {error}") from None
         sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.raw_headers}
         answer = Answer(response.status, sent, payload)
         if response.status >= 300:
-            raise _refused(answer, invocation)
+            raise _refused(answer, invocation, signer.errors)
         return answer
 
     async def close(self) -> None:
@@ -109,8 +118,8 @@ class LambdaEndpoint:
 
         if self._client is None:
             self._client = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=_KEEPALIVE_SECONDS),
-                timeout=aiohttp.ClientTimeout(total=self._longest, sock_connect=CONNECT_SECONDS),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )
@@ -125,12 +134,12 @@ class LambdaEndpoint:
 
 
 class _Signer:
-    """Signs requests for one region. `url` is where they go."""
+    """Signs requests for one region. `url` is where they go, `errors` what the model knows as errors of Lambda."""
 
-    def __init__(self, url: str, region: str, credentials: Any) -> None:
+    def __init__(self, url: str, region: str, credentials: Any, errors: Collection[str]) -> None:
         from botocore.auth import SigV4Auth
 
-        self.url = url
+        self.url, self.errors = url, errors
         self._credentials = credentials
         self._auth: Callable[[Any], Any] = lambda frozen: SigV4Auth(frozen, "lambda", region)
 
@@ -146,6 +155,7 @@ class _Signer:
 
 def _find_signer(region: str, url: str | None) -> _Signer:
     from botocore.credentials import Credentials
+    from botocore.exceptions import NoCredentialsError
     from botocore.session import get_session
 
     session: Any = get_session()
@@ -156,10 +166,9 @@ def _find_signer(region: str, url: str | None) -> _Signer:
     credentials = session.get_credentials()
     if credentials is None:
         if not _is_here(urllib.parse.urlsplit(url).hostname or ""):
-            why = "Unable to load AWS credentials from any provider in the chain"
-            raise StatesError("Lambda.SdkClientException", why)
+            raise NoCredentialsError
         credentials = Credentials("local", "local")
-    return _Signer(url.rstrip("/"), region, credentials)
+    return _Signer(url.rstrip("/"), region, credentials, optimised_action("lambda", "Invoke").errors)
 
 
 def _is_here(host: str) -> bool:
@@ -207,7 +216,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(read)
 
 
-def _refused(answer: Answer, invocation: Invocation) -> StatesError:
+def _refused(answer: Answer, invocation: Invocation, errors: Collection[str]) -> StatesError:
     """The error that an answer tells of. AWS REST-JSON: its code in a header or in the body, its message there."""
     body: Any = {}
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -219,4 +228,4 @@ def _refused(answer: Answer, invocation: Invocation) -> StatesError:
     if code == "ResourceNotFoundException" and str(message).startswith("Function not found"):
         message = not_found(invocation)
     request_id = answer.header("x-amzn-RequestId")
-    return refusal(answer.status, code, None if message is None else str(message), request_id)
+    return refusal(answer.status, code, None if message is None else str(message), request_id, known=code in errors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,13 +152,19 @@ def test_functions_of_this_machine_come_first() -> None:
             "Proxy: null)",
         ),
         (
+            answering(b'{"Message":"no rights"}', 403, x_amzn_ErrorType="AccessDeniedException"),
+            "Lambda.AWSLambdaException",
+            "no rights (Service: AWSLambda; Status Code: 403; Error Code: AccessDeniedException; "
+            "Request ID: request-1; Proxy: null)",
+        ),
+        (
             answering(b"<html>", 503),
             "Lambda.AWSLambdaException",
             "null (Service: AWSLambda; Status Code: 503; Error Code: null; Request ID: request-1; Proxy: null)",
         ),
         (answering(b"", 307, Location="http://127.0.0.1:9/"), "Lambda.AWSLambdaException", "Status Code: 307"),
     ],
-    ids=["throttled", "unknown", "broken", "no-aws", "redirect"],
+    ids=["throttled", "unknown", "broken", "no-rights", "no-aws", "redirect"],
 )
 def test_what_lambda_refuses_has_its_name_and_the_words_of_the_sdk(server: Answers, name: str, cause: str) -> None:
     failed = failure(server)
@@ -227,6 +234,34 @@ def test_only_this_machine_is_asked_without_credentials(
     else:
         with pytest.raises(StatesError, match="credentials"):
             asyncio.run(asked())
+
+
+def test_credentials_that_cannot_be_found_are_the_clients_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, program = tmp_path / "config", tmp_path / "program"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o700)
+    config.write_text(f"[default]\ncredential_process = {program}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    failed = failure(answering(b"1"))
+    assert failed.name == "Lambda.SdkClientException" and "custom-process" in (failed.cause or "")
+
+
+def test_who_waits_for_a_turn_loses_no_time() -> None:
+    async def slow(request: web.BaseRequest) -> web.StreamResponse:
+        await asyncio.sleep(0.3)
+        return web.Response(body=b"1")
+
+    async def asked() -> list[Any]:
+        async with server.running(), LambdaEndpoint(server.url, longest=1.0, at_once=1) as endpoint:
+            invoke = LambdaIntegration(None, endpoint).call
+            return await asyncio.gather(*(invoke(task(DIRECT, {})) for _ in range(5)))
+
+    server = Answers(slow)
+    assert asyncio.run(asked()) == [1] * 5
 
 
 def test_an_event_is_acknowledged_with_nothing_but_its_status() -> None:

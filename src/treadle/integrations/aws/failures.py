@@ -59,6 +59,7 @@ def sdk_voice(action: Action) -> Voice:
 def told(raised: Exception, voice: Voice) -> StatesError | None:
     """What botocore raised, as the workflow sees it; None for what is a fault of ours."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     match raised:
         case StatesError():
@@ -70,6 +71,8 @@ def told(raised: Exception, voice: Voice) -> StatesError | None:
             )
         case ClientError():
             return _answered(raised.response, voice)
+        case UnicodeDecodeError() | ResponseParserError():
+            return Passing(f"{voice.prefix}.SdkClientException", "Unable to unmarshall response: it is none of AWS's")
         case UnicodeError():
             return unsendable()
         case BotoCoreError():
@@ -128,7 +131,7 @@ def _unsent(raised: Any) -> str:
         case exceptions.ConnectionClosedError() | exceptions.IncompleteReadError():
             reason = "The target server failed to respond"
         case exceptions.HTTPClientError():
-            reason = f"The connection to {host} failed"
+            reason = f"The connection{host and ' to '}{host} failed"
         case _:
             reason = str(raised)
     return f"Unable to execute HTTP request: {reason}"
