@@ -33,7 +33,7 @@ _NAMING: Final = {("SFN", "StartExecution"): "name"}
 # An answer to HEAD has no body that could name the error; the SDK for Java names these.
 _GONE: Final = {("S3", "HeadObject"): "NoSuchKey", ("S3", "HeadBucket"): "NoSuchBucket"}
 _READS: Final = ("Get", "List", "Describe", "BatchGet", "Head", "Query", "Scan", "Search", "Select", "Lookup", "Check")
-_SETTLES: Final = ("Delete", "Tag", "Untag", "Deregister", "Terminate", "Stop", "Cancel")
+_SETTLES: Final = ("Delete", "BatchDelete", "Tag", "Untag", "Deregister", "Terminate", "Stop", "Cancel", "Set")
 # Whoever reads from these expects to see a message twice: they promise delivery at least once.
 _AT_LEAST_ONCE: Final = frozenset(("SQS", "SNS", "EventBridge", "Kinesis", "Firehose", "Lambda"))
 

@@ -65,9 +65,7 @@ class OptimisedIntegration:
         self, call: Call, key: str, connector: Connector, request: Request, arguments: Json
     ) -> dict[str, Json]:
         action = await self._action(MODULES.get(key, connector.module), request.operation)
-        job = JOBS.get(key)
-        if call.again and not action.repeatable and not (job is not None and job.named):
-            raise StatesError("States.TaskFailed", LOST)
+        _expect_repeatable(call, key, action)
         if request.parameters is not None:
             arguments = made(request.parameters, arguments)
         voice = _voice(connector, action)
@@ -83,6 +81,7 @@ class OptimisedIntegration:
 
     async def _by_name(self, call: Call, key: str, connector: Connector, named: ByName, arguments: Json) -> Json:
         """AWS 'Amazon EMR': a fleet or group is named instead of given by its id."""
+        _expect_repeatable(call, key, await self._action(connector.module, named.then.operation))
         name, part = at(arguments, f"{named.part}Name"), at(arguments, named.part)
         if not isinstance(name, str) or not is_object(part):
             field = f"{named.part}Name" if not isinstance(name, str) else named.part
@@ -137,6 +136,13 @@ def _served(call: Call) -> tuple[str, Connector]:
     if resource.service not in CONNECTORS or resource.action not in OPTIMISED[resource.service] or key in _NOT_HERE:
         raise StatesError("States.Runtime", f"Nothing here serves {key}: the resource {call.resource} cannot be used.")
     return key, CONNECTORS[resource.service]
+
+
+def _expect_repeatable(call: Call, key: str, action: Action) -> None:
+    """Refuse a call that may have happened and must not happen twice."""
+    job = JOBS.get(key)
+    if call.again and not action.repeatable and not (job is not None and job.named):
+        raise StatesError("States.TaskFailed", LOST)
 
 
 _NOT_HERE: Final = frozenset(("eks:call", "eks:runJob"))
