@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import signal
 import statistics
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import definitions
-from figures import Figure
+from figures import Figure, peak
 
 from treadle.functions import Functions, FunctionSpec, InProcessFunctions, ProcessFunctions
 from treadle.integrations.lambda_ import LambdaIntegration
@@ -151,7 +150,7 @@ async def fill(folder: str, number: int) -> None:
             await asyncio.gather(*(one(index) for index in range(first, min(first + 5000, number))))
         while len(await running.store.open_callbacks(1, (running.arn_of(each, f"order-{number - 1}"), 0))) < 1:
             await asyncio.sleep(0.05)
-        report(waiting=number, megabytes=megabytes())
+        report(waiting=number, megabytes=peak())
 
 
 async def reopen(folder: str) -> None:
@@ -159,7 +158,7 @@ async def reopen(folder: str) -> None:
     begin = time.perf_counter()
     async with engine(folder, in_process()) as running:
         taken = time.perf_counter() - begin
-        report(seconds=taken, megabytes=megabytes())
+        report(seconds=taken, megabytes=peak())
         await running.store.close()
 
 
@@ -167,15 +166,6 @@ def report(**told: float) -> None:
     """Tell the parent process, and wait to be killed or let go."""
     print(json.dumps(told), flush=True)
     sys.stdin.read()
-
-
-def megabytes() -> float:
-    """The most memory that this process has had; Linux's ru_maxrss would count that of its parent, too."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
 
 
 def child(*arguments: str) -> tuple[subprocess.Popen[str], dict[str, float]]:

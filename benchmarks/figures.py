@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,15 @@ class Figure:
         if not self.aim:
             return "-"
         return f"{(self.aim / self.value if self.most else self.value / self.aim):.0%}"
+
+
+def peak() -> float:
+    """The most memory in MiB that this process has had; Linux's ru_maxrss would count that of its parent, too."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
 
 
 def best(work: Callable[[], object], seconds: float = 1.5) -> float:

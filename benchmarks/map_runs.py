@@ -18,8 +18,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from durable import machine, megabytes
-from figures import Figure
+from durable import machine
+from figures import Figure, peak
 
 from treadle.runtime.engine import Engine
 from treadle.runtime.ports import ItemPage, MapResults
@@ -78,7 +78,7 @@ async def run(folder: str, kind: str, number: int) -> None:
         assert summary.status == "SUCCEEDED", summary.cause
         output = (await engine.result(started.arn)).output
         assert output["records"] == number
-        told = {"seconds": seconds - output["seconds"], "results": output["seconds"], "megabytes": megabytes()}
+        told = {"seconds": seconds - output["seconds"], "results": output["seconds"], "megabytes": peak()}
         print(json.dumps(told), flush=True)
 
 

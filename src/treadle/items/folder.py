@@ -103,6 +103,7 @@ class _File:
     descriptor: int
     size: int
     source: str
+    stride = 256 * 1024
 
     def read(self, start: int, length: int) -> bytes:
         parts: list[bytes] = []

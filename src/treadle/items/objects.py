@@ -28,13 +28,17 @@ class Listed:
 
 
 class Object(Protocol):
-    """An object that is being read. `source` is what Map.Item.Source says of its items; `size` is in bytes."""
+    """An object that is being read. `source` is what Map.Item.Source says of its items; `size` is in bytes, and so is
+    `stride`, as much as is best read at once by who reads all of it."""
 
     @property
     def source(self) -> str: ...
 
     @property
     def size(self) -> int: ...
+
+    @property
+    def stride(self) -> int: ...
 
     def read(self, start: int, length: int) -> bytes:
         """Exactly `length` bytes from `start` on. Raises Fault."""
@@ -75,9 +79,6 @@ class Bucket(Protocol):
         """An object to write, in place of one that may be there. Raises Fault."""
         ...
 
-
-STRIDE: Final = 4 * 1024 * 1024
-"""How much one request to S3 reads."""
 
 PART: Final = 8 * 1024 * 1024
 """How much one request to S3 writes: it takes parts of 5 MiB or more, and at most 10,000 of them."""

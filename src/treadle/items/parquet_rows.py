@@ -60,7 +60,8 @@ def _items(source: str, file: Any, group: int) -> Iterator[Json]:
     from pyarrow import ArrowException
 
     try:
-        for batch in file.iter_batches(batch_size=PAGE, row_groups=[group]):
+        # This is a thread already, and what threads of pyarrow hold would come on top.
+        for batch in file.iter_batches(batch_size=PAGE, row_groups=[group], use_threads=False):
             rows: list[Json] = _in_microseconds(batch).to_pylist()
             if batch.nbytes > ITEM_LIMIT and any(len(_ENCODER.encode(row)) > ITEM_LIMIT for row in rows):
                 raise Fault(f"{source}: row group {group} has an item larger than {ITEM_LIMIT} bytes")

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
-from treadle.items.objects import STRIDE, Fault, Object
+from treadle.items.objects import Fault, Object
 
 PIECE: Final = 256 * 1024
 """How many bytes a decoder gets at once: what it makes of them stands in memory."""
@@ -33,8 +33,8 @@ def pieces(object: Object) -> Iterator[bytes]:
 
 
 def _pieces(object: Object) -> Iterator[bytes]:
-    for start in range(0, object.size, STRIDE):
-        stride = object.read(start, min(STRIDE, object.size - start))
+    for start in range(0, object.size, object.stride):
+        stride = object.read(start, min(object.stride, object.size - start))
         for at in range(0, len(stride), PIECE):
             yield stride[at : at + PIECE]
 

@@ -41,12 +41,13 @@ class DataSets:
         takes a request per 1,000 objects, whole row groups of Parquet are jumped over.
         """
         source = paged(_blocks(self._access, reader), skip, most_items(reader.get("maxItems")))
-        try:
-            while not isinstance(page := await self._access.run(lambda: _next(source)), _End):
-                if page is not None:
-                    yield page
-        finally:
-            await self._access.run(source.close)
+        with self._access.lane() as lane:
+            try:
+                while not isinstance(page := await lane.run(lambda: _next(source)), _End):
+                    if page is not None:
+                        yield page
+            finally:
+                await lane.run(source.close)
 
 
 def _blocks(access: Access, reader: Mapping[str, Json]) -> Iterator[Block]:

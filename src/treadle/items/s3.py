@@ -11,7 +11,10 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
-from treadle.items.objects import STRIDE, Fault, Listed
+from treadle.items.objects import Fault, Listed
+
+STRIDE: Final = 4 * 1024 * 1024
+"""How much one request reads."""
 
 KEYS: Final = 1000
 """How many objects one request lists: the most that S3 gives."""
@@ -111,6 +114,7 @@ class _S3Object:
         self._where = dict(where)
         self.source = source
         self.size = 0
+        self.stride = STRIDE
         self._first = self._get(0, STRIDE)
 
     def read(self, start: int, length: int) -> bytes:

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from treadle.errors import StatesError
-from treadle.items.access import Access
+from treadle.items.access import Access, Lane
 from treadle.items.objects import PART, Bucket, Fault, Upload
 from treadle.language.scope import Json
 from treadle.language.values import is_array, is_object, json_text
@@ -43,19 +43,20 @@ class ResultFiles:
         """Write all files; gives what the Map puts out. Raises States.ResultWriterFailed, and then leaves no file
         behind that was not complete."""
         try:
-            return await self._write(writer, results)
+            with self._access.lane() as lane:
+                return await self._write(lane, writer, results)
         except Fault as fault:
             raise StatesError("States.ResultWriterFailed", str(fault)) from None
 
-    async def _write(self, writer: Mapping[str, Json], results: MapResults) -> Json:
+    async def _write(self, lane: Lane, writer: Mapping[str, Json], results: MapResults) -> Json:
         action = str(writer["resource"]).rpartition(":")[2]
         if action != "putObject":
             raise Fault(f"{action} writes no results; use s3:putObject")
         name, owner, folder = _destination(writer.get("arguments"), results.map_run_arn)
-        bucket = await self._access.run(partial(self._access.bucket, name, owner))
+        bucket = await lane.run(partial(self._access.bucket, name, owner))
         lines = writer["outputType"] == "JSONL"
         series: dict[Kind, _Series] = {
-            kind: _Series(self._access, bucket, f"{folder}{kind}", lines, self._file_limit)
+            kind: _Series(lane, bucket, f"{folder}{kind}", lines, self._file_limit)
             for kind in ("FAILED", "PENDING", "SUCCEEDED")
         }
         try:
@@ -75,7 +76,7 @@ class ResultFiles:
             "ResultFiles": {kind: each.files for kind, each in series.items()},
         }
         key = f"{folder}manifest.json"
-        await self._access.run(partial(_put, bucket, key, json_text(manifest).encode()))
+        await lane.run(partial(_put, bucket, key, json_text(manifest).encode()))
         return {"MapRunArn": results.map_run_arn, "ResultWriterDetails": {"Bucket": name, "Key": key}}
 
 
@@ -114,8 +115,8 @@ def _put(bucket: Bucket, key: str, content: bytes) -> None:
 class _Series:
     """The files of one status: the next begins where one more result would be too much for the last."""
 
-    def __init__(self, access: Access, bucket: Bucket, name: str, lines: bool, limit: int) -> None:
-        self._access = access
+    def __init__(self, lane: Lane, bucket: Bucket, name: str, lines: bool, limit: int) -> None:
+        self._lane = lane
         self._bucket = bucket
         self._name = name
         self._type = "application/jsonl" if lines else "application/json"
@@ -133,14 +134,14 @@ class _Series:
             await self.finish()
         if self._upload is None:
             create = partial(self._bucket.create, self._key(), self._type)
-            self._upload = await self._access.run(create)
+            self._upload = await self._lane.run(create)
             self._append(self._opening)
         else:
             self._append(self._between)
         self._append(result)
         if len(self._buffer) >= PART:
             part, self._buffer = bytes(self._buffer), bytearray()
-            await self._access.run(partial(self._upload.write, part))
+            await self._lane.run(partial(self._upload.write, part))
 
     async def finish(self) -> None:
         """Complete the file that is open, where one is."""
@@ -148,7 +149,7 @@ class _Series:
             return
         self._append(self._closing)
         last, self._buffer = bytes(self._buffer), bytearray()
-        await self._access.run(partial(self._upload.finish, last))
+        await self._lane.run(partial(self._upload.finish, last))
         self.files.append({"Key": self._key(), "Size": self._size})
         self._upload, self._size = None, 0
 
@@ -156,7 +157,7 @@ class _Series:
         """Leave nothing of the file that is open. What failed already is the fault to tell, not what follows it."""
         if self._upload is not None:
             upload, self._upload = self._upload, None
-            await self._access.run(partial(_abort, upload))
+            await self._lane.run(partial(_abort, upload))
 
     def _key(self) -> str:
         return f"{self._name}_{len(self.files)}.{self._suffix}"

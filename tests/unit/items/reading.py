@@ -20,6 +20,8 @@ GET, LIST = "arn:aws:states:::s3:getObject", "arn:aws:states:::s3:listObjectsV2"
 class Text:
     """An object in memory."""
 
+    stride = 256 * 1024
+
     def __init__(self, content: bytes, source: str = "S3://bucket/file") -> None:
         self.content = content
         self.source = source

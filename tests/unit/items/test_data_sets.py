@@ -278,7 +278,6 @@ def test_a_version_is_read(local_cloud: LocalCloud) -> None:
 
 
 def test_an_object_of_many_ranges_is_read_as_one(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("treadle.items.pieces.STRIDE", 1000)
     monkeypatch.setattr(s3, "STRIDE", 1000)
     lines = [{"id": number} for number in range(2000)]
     name = bucket(local_cloud, {"file": "\n".join(map(json.dumps, lines))})
@@ -288,7 +287,6 @@ def test_an_object_of_many_ranges_is_read_as_one(local_cloud: LocalCloud, monkey
 def test_an_object_that_is_replaced_while_it_is_read_is_told(
     local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("treadle.items.pieces.STRIDE", 1000)
     monkeypatch.setattr(s3, "STRIDE", 1000)
     name = bucket(local_cloud, {"file": "1\n" * 2000})
 
