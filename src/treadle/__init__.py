@@ -11,8 +11,9 @@ Owns which names are public and nothing else; a submodule that is imported by it
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from treadle.exports import exports
 
 if TYPE_CHECKING:
     from treadle.errors import ApiError, DefinitionError, StatesError, StoreError, TreadleError
@@ -51,25 +52,16 @@ __all__ = [
     "run",
 ]
 
-_HOMES: Final = {
-    "treadle.errors": ("ApiError", "DefinitionError", "StatesError", "StoreError", "TreadleError"),
-    "treadle.language.compile": ("compile_definition",),
-    "treadle.library": (
-        *("Definition", "Execution", "ExecutionFailed", "Function", "OpenTask", "Treadle", "current_call", "open"),
-    ),
-    "treadle.runtime.ports": ("Call", "Integration", "Summary"),
-    "treadle.testing.world": ("run",),
-}
-_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'treadle' has no attribute '{name}'")
-    value = globals()[name] = getattr(import_module(home), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = exports(
+    __name__,
+    globals(),
+    {
+        "treadle.errors": ("ApiError", "DefinitionError", "StatesError", "StoreError", "TreadleError"),
+        "treadle.language.compile": ("compile_definition",),
+        "treadle.library": (
+            *("Definition", "Execution", "ExecutionFailed", "Function", "OpenTask", "Treadle", "current_call", "open"),
+        ),
+        "treadle.runtime.ports": ("Call", "Integration", "Summary"),
+        "treadle.testing.world": ("run",),
+    },
+)

@@ -38,7 +38,8 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterator[ScenarioItem]:
         """The scenarios in the file."""
-        from treadle.scenarios import ScenarioError, read_scenarios
+        from treadle.scenarios.document import ScenarioError
+        from treadle.scenarios.reading import read_scenarios
 
         try:
             scenarios = read_scenarios(os.path.relpath(self.path))

@@ -29,8 +29,8 @@ from treadle.machine.execution import recover
 from treadle.machine.interpreter import Interpreter, Moment
 from treadle.machine.journal import Entry
 from treadle.machine.limits import Limits
+from treadle.runtime.clock import START
 from treadle.testing import Run, World, script_of
-from treadle.testing.world import START
 
 HERE = Path(__file__).parent
 

@@ -37,8 +37,9 @@ from treadle.machine.events import (
 from treadle.machine.execution import Execution, recover
 from treadle.machine.interpreter import Interpreter, Moment
 from treadle.machine.journal import DETAILS, ENTERED, HIDDEN, Entry
+from treadle.runtime.clock import START
 from treadle.testing.checker import check_journal
-from treadle.testing.world import START, identity_of
+from treadle.testing.world import identity_of
 
 DEEP = os.environ.get("TREADLE_DEEP") == "1"
 PROGRAMS = 2_000 * (20 if DEEP else 1)

@@ -24,13 +24,12 @@ from random_programs import ACTIVITY, Program, programs
 
 from treadle.errors import ApiError, DefinitionError, StatesError, Unavailable
 from treadle.machine.journal import Entry
-from treadle.runtime.clock import VirtualClock
+from treadle.runtime.clock import START, VirtualClock
 from treadle.runtime.engine import Engine
 from treadle.runtime.machines import StateMachine
 from treadle.runtime.ports import Call, Commit, Redelivery, Store
 from treadle.stores import MemoryStore
 from treadle.testing.checker import check_journal
-from treadle.testing.world import START
 
 DEEP = os.environ.get("TREADLE_DEEP") == "1"
 THOROUGH = settings(

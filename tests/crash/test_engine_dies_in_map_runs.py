@@ -17,13 +17,12 @@ from test_engine_crash_anywhere import Mortal, run
 from treadle.errors import ApiError, StatesError
 from treadle.language.compile import compile_definition
 from treadle.machine.map_run import recover_run
-from treadle.runtime.clock import VirtualClock
+from treadle.runtime.clock import START, VirtualClock
 from treadle.runtime.engine import Engine
 from treadle.runtime.machines import StateMachine, processor_of
 from treadle.runtime.ports import Call, ItemPage, MapResults, Redelivery, Store
 from treadle.stores import MemoryStore
 from treadle.testing.checker import check_journal
-from treadle.testing.world import START
 
 ITEMS = list(range(7))
 FAILS = 4

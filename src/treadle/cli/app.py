@@ -19,21 +19,22 @@ import click
 from treadle.cli.problems import BROKEN_PIPE, INTERRUPTED, OK, problem_of
 
 _COMMANDS: Final = {
-    "run": "treadle.cli.run:run",
-    "validate": "treadle.cli.validate:validate",
-    "graph": "treadle.cli.graph:graph",
-    "executions": "treadle.cli.executions:executions",
-    "tasks": "treadle.cli.tasks:tasks",
-    "connections": "treadle.cli.connections:connections",
-    "verify": "treadle.cli.verify:verify",
-    "test": "treadle.cli.test:test",
-    "up": "treadle.cli.up:up",
-    "status": "treadle.cli.platform:status",
-    "down": "treadle.cli.platform:down",
-    "doctor": "treadle.cli.platform:doctor",
-    "approval": "treadle.cli.approval:approval",
-    "demo": "treadle.cli.demo:demo",
+    "run": ("treadle.cli.run:run", "Run one execution to its end, and show each step."),
+    "validate": ("treadle.cli.validate:validate", "Find what is wrong with definitions."),
+    "graph": ("treadle.cli.graph:graph", "Draw a definition."),
+    "executions": ("treadle.cli.executions:executions", "Show, stop, redrive and fork executions of a store."),
+    "tasks": ("treadle.cli.tasks:tasks", "Answer tasks that wait: callbacks and activities."),
+    "connections": ("treadle.cli.connections:connections", "Keep connections for HTTP tasks, sealed in a store."),
+    "verify": ("treadle.cli.verify:verify", "Check every execution of a store."),
+    "test": ("treadle.cli.test:test", "Play scenarios in virtual time, or find them."),
+    "up": ("treadle.cli.up:up", "Serve the API of AWS Step Functions on this machine."),
+    "status": ("treadle.cli.platform:status", "Show what is up, and the resources of its stack."),
+    "down": ("treadle.cli.platform:down", "End `treadle up`."),
+    "doctor": ("treadle.cli.platform:doctor", "Look for what may stand in the way of `treadle up`."),
+    "approval": ("treadle.cli.approval:approval", "Start and answer approvals, and read their results."),
+    "demo": ("treadle.cli.demo:demo", "Show a solution at work, in a folder that is thrown away."),
 }
+"""By command: where it is, and what `treadle --help` says of it without importing it."""
 
 
 class Treadle(click.Group):
@@ -47,8 +48,13 @@ class Treadle(click.Group):
         """A subcommand, imported now."""
         if cmd_name not in _COMMANDS:
             return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
         return getattr(import_module(module), name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The subcommands with a line for each."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, told) for name, (_, told) in _COMMANDS.items()])
 
     def main(self, args: Any = None, prog_name: str | None = None, *_: Any, **__: Any) -> NoReturn:
         """Run a command and exit with its status; whatever goes wrong is told in a line."""

@@ -20,8 +20,8 @@ import click
 
 from treadle.cli import options
 from treadle.cli.app import command
+from treadle.cli.options import DEFAULT_STORE
 from treadle.cli.problems import FAILED, OK, Problem
-from treadle.cli.session import DEFAULT_STORE
 from treadle.cli.show import clean
 from treadle.integrations.aws.sessions import LOCAL, Keys, given_keys
 from treadle.solutions.approval import FOLDER

@@ -19,14 +19,15 @@ from rich.text import Text
 
 from treadle.cli.follow import Display, Interrupted, StandsStill, follow, signals
 from treadle.cli.inputs import Source
+from treadle.cli.options import DEFAULT_STORE
 from treadle.cli.problems import FAILED, OK
-from treadle.cli.session import DEFAULT_STORE, Before, Setup, at_work, clock_of, world_of
+from treadle.cli.session import Before, Setup, at_work, clock_of, world_of
 from treadle.cli.show import clean, console, json_text, lasting, short, status_text, write, write_json
 from treadle.language.scope import Json
 from treadle.machine.journal import Entry, history
+from treadle.runtime.clock import START
 from treadle.runtime.engine import Engine, Result
 from treadle.runtime.ports import Commit, Store
-from treadle.testing.world import START
 
 MEMORY: Final = "memory:"
 

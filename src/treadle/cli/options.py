@@ -7,11 +7,10 @@ from typing import Any, Final, TypeAlias
 
 import click
 
-from treadle.cli.session import DEFAULT_STORE
-
 Decorator: TypeAlias = Callable[[Any], Any]
 
 STORE_VARIABLE: Final = "TREADLE_STORE"
+DEFAULT_STORE: Final = ".treadle"
 
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Write JSON to the standard output.")
 

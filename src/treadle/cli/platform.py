@@ -23,8 +23,8 @@ import click
 
 from treadle.cli import options
 from treadle.cli.app import command
+from treadle.cli.options import DEFAULT_STORE
 from treadle.cli.problems import FAILED, OK, Problem
-from treadle.cli.session import DEFAULT_STORE
 from treadle.cli.stack_table import place_of, show
 from treadle.local.presence import Presence, leftover, present
 from treadle.local.stack.state import read_state

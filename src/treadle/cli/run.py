@@ -18,8 +18,9 @@ from treadle.cli.app import command
 from treadle.cli.check import standing_in
 from treadle.cli.drive import MEMORY, Drive, describe, drive, go_on_command
 from treadle.cli.inputs import Source, WorkflowType, either, read_definition, source_of
+from treadle.cli.options import DEFAULT_STORE
 from treadle.cli.problems import Problem, run_async
-from treadle.cli.session import DEFAULT_STORE, Before, Record, Setup, before, opened, record
+from treadle.cli.session import Before, Record, Setup, before, opened, record
 from treadle.cli.show import console, moment, write
 from treadle.errors import NotFound
 from treadle.language.scope import Json

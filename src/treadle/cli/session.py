@@ -42,7 +42,6 @@ from treadle.runtime.ports import Clock, Commit, Store, Summary
 from treadle.scenarios.answers import read_answers
 from treadle.stores import FILE_NAME, MemoryStore, SqliteStore, open_store
 
-DEFAULT_STORE: Final = ".treadle"
 _RECORD: Final = "run:"
 
 log = logging.getLogger("treadle.cli")

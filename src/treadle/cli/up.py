@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
 from treadle.cli import options
 from treadle.cli.app import command
+from treadle.cli.options import DEFAULT_STORE
 from treadle.cli.problems import OK, Problem
-from treadle.cli.session import DEFAULT_STORE
-
-if TYPE_CHECKING:
-    pass
 
 PORT: Final = 8083
 

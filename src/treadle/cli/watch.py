@@ -19,9 +19,9 @@ from rich.text import Text
 
 from treadle.cli import options
 from treadle.cli.app import command
+from treadle.cli.options import DEFAULT_STORE
 from treadle.cli.problems import OK, Problem, run_async
 from treadle.cli.progress import STATUSES, Way, no_hint
-from treadle.cli.session import DEFAULT_STORE
 from treadle.cli.show import clean, console, status_text, write
 from treadle.machine.journal import DETAILS, Entry
 

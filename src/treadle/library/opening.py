@@ -27,7 +27,7 @@ from treadle.language.scope import Json
 from treadle.library.callables import Callables, Function, Served
 from treadle.machine.commands import RunTask, Status
 from treadle.machine.journal import Entry, history
-from treadle.runtime.clock import RealClock, VirtualClock
+from treadle.runtime.clock import START, RealClock, VirtualClock
 from treadle.runtime.engine import Engine
 from treadle.runtime.express import Express
 from treadle.runtime.machines import StateMachine, execution_arn
@@ -36,7 +36,6 @@ from treadle.runtime.takers import ActivityTask
 from treadle.scenarios.reading import machine_name
 from treadle.stores import open_store
 from treadle.stores.memory import MemoryStore
-from treadle.testing.world import START
 
 Definition: TypeAlias = Mapping[str, Json] | str | Path
 """A definition as a dict, as JSON or YAML text, as the path of a file, or the name of one of `machines`."""

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from treadle.runtime.ports import Clock
 
+START: Final = 1_767_225_600.0
+"""When virtual time starts: 2026-01-01T00:00:00Z."""
 _LONGEST_SLEEP: Final = 3600.0
 _NOTHING: Final = nullcontext()
 

@@ -4,10 +4,3 @@ Reading order: document.py (a file and its places), answers.py (what tasks answe
 and mock_config.py (from files), play.py (run and judge), trace.py and report.py (what people see), `exploring`
 (scenarios that nobody had to write). Must never call anything outside: all answers are scripted, all time is virtual.
 """
-
-from treadle.scenarios.document import ScenarioError
-from treadle.scenarios.play import Outcome, play
-from treadle.scenarios.reading import read_scenarios
-from treadle.scenarios.scenario import Expectation, Machine, Scenario
-
-__all__ = ["Expectation", "Machine", "Outcome", "Scenario", "ScenarioError", "play", "read_scenarios"]

@@ -18,7 +18,7 @@ from treadle.language.values import is_array, is_object, same
 from treadle.machine.limits import Limits
 from treadle.scenarios.scenario import Expectation, Machine, Scenario
 from treadle.testing.script import Answer, names_of, script_of
-from treadle.testing.world import Run, World
+from treadle.testing.world import Run, World, identity_of
 
 _SHOWN: Final = 400
 
@@ -60,7 +60,7 @@ def play(
     """
     answers = {**script_of(scenario.answers), **tasks}
     world = World(answers, seed=scenario.seed, limits=limits)
-    run = world.start(scenario.machine.plan, scenario.input, scenario.machine.identity)
+    run = world.start(scenario.machine.plan, scenario.input, identity_of(type=scenario.machine.type))
     world.run()
     return Outcome(scenario, run, tuple(_differences(scenario, world, run)))
 

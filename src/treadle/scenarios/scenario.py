@@ -12,9 +12,7 @@ from typing import Literal
 
 from treadle.language.plan import MapPlan, Plan, TaskPlan
 from treadle.language.scope import Json
-from treadle.machine.events import Identity
 from treadle.testing.script import names_of
-from treadle.testing.world import identity_of
 
 WorkflowType = Literal["STANDARD", "EXPRESS"]
 
@@ -28,11 +26,6 @@ class Machine:
     plan: Plan
     root: dict[str, Json]
     type: WorkflowType = "STANDARD"
-
-    @cached_property
-    def identity(self) -> Identity:
-        """Who a make-believe execution of it is."""
-        return identity_of(type=self.type)
 
     @cached_property
     def states(self) -> list[str]:

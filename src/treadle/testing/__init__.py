@@ -6,9 +6,16 @@ result = run(definition, input={"amount": 5}, tasks={"Charge card": {"ok": True}
 assert result.status == "SUCCEEDED"
 """
 
-from treadle.testing.checker import check_journal
-from treadle.testing.script import Answer, Fails, InTurn, Never, Returns, script_of
-from treadle.testing.world import Run, World, run
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from treadle.exports import exports
+
+if TYPE_CHECKING:
+    from treadle.testing.checker import check_journal
+    from treadle.testing.script import Answer, Fails, InTurn, Never, Returns, script_of
+    from treadle.testing.world import Run, World, run
 
 __all__ = [
     "Answer",
@@ -22,3 +29,13 @@ __all__ = [
     "run",
     "script_of",
 ]
+
+__getattr__, __dir__ = exports(
+    __name__,
+    globals(),
+    {
+        "treadle.testing.checker": ("check_journal",),
+        "treadle.testing.script": ("Answer", "Fails", "InTurn", "Never", "Returns", "script_of"),
+        "treadle.testing.world": ("Run", "World", "run"),
+    },
+)

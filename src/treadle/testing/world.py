@@ -54,11 +54,9 @@ from treadle.machine.map_events import (
 )
 from treadle.machine.map_results import Gathering
 from treadle.machine.map_run import MapRun
+from treadle.runtime.clock import START
 from treadle.testing.checker import check_journal
 from treadle.testing.script import NO_ANSWER, Answer, Fails, InTurn, Never, Returns, names_of
-
-START: Final = 1_767_225_600.0
-"""When a virtual clock starts: 2026-01-01T00:00:00Z."""
 
 _ACCOUNT: Final = "arn:aws:states:us-east-1:123456789012"
 

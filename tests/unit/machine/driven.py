@@ -13,8 +13,9 @@ from treadle.machine.execution import Execution, recover
 from treadle.machine.interpreter import Interpreter, Moment
 from treadle.machine.journal import Entry
 from treadle.machine.limits import Limits
+from treadle.runtime.clock import START
 from treadle.testing.checker import check_journal
-from treadle.testing.world import START, identity_of
+from treadle.testing.world import identity_of
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:f"
 ACTIVITY = "arn:aws:states:us-east-1:123456789012:activity:a"

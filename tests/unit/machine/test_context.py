@@ -10,8 +10,9 @@ from driven import ACTIVITY, LAMBDA, SYNC, TOKEN, Driven, chain, mapped, paralle
 
 from treadle.machine.context import iso
 from treadle.machine.events import RedriveRequested, StopRequested, TaskErred, TimerDue
+from treadle.runtime.clock import START
 from treadle.testing import Fails, InTurn, World, run
-from treadle.testing.world import START, identity_of
+from treadle.testing.world import identity_of
 
 DUMP = {"Type": "Pass", "Parameters": {"all.$": "$$"}}
 

@@ -8,7 +8,7 @@ from driven import ACTIVITY, Driven, chain, mapped, parallel, task
 from treadle.machine.commands import StartTimer
 from treadle.machine.events import TaskErred, TaskPickedUp, TaskReturned, TimerDue
 from treadle.machine.execution import Execution, recover
-from treadle.testing.world import START
+from treadle.runtime.clock import START
 
 DEFINITION = chain(
     A=task(Retry=[{"ErrorEquals": ["E"]}]),

@@ -25,7 +25,8 @@ from treadle.machine.events import (
 from treadle.machine.execution import Execution
 from treadle.machine.interpreter import Interpreter, Moment
 from treadle.machine.limits import Limits
-from treadle.testing.world import START, identity_of
+from treadle.runtime.clock import START
+from treadle.testing.world import identity_of
 
 # ---- commands ----------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from driven import ACTIVITY, LAMBDA, TOKEN, Driven, chain, distributed, mapped, 
 
 from treadle.machine.events import MapRunClosed, TaskErred, TaskPickedUp, TaskReturned, TimerDue
 from treadle.machine.limits import Limits
+from treadle.runtime.clock import START
 from treadle.testing import Fails, InTurn, Never, Returns, run
-from treadle.testing.world import START
 
 
 def retrier(*errors: str, **fields: Any) -> dict[str, Any]:

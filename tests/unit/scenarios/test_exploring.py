@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from treadle.errors import TreadleError
-from treadle.scenarios import play, read_scenarios
 from treadle.scenarios.exploring import Exploration, explore, write_scenarios
-from treadle.scenarios.reading import machine_of
+from treadle.scenarios.play import play
+from treadle.scenarios.reading import machine_of, read_scenarios
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 

@@ -104,7 +104,7 @@ def test_the_fixture_plays_a_workflow_and_a_failed_test_shows_its_runs(inner: py
 def test_the_plugin_costs_nothing_before_a_scenario_is_met() -> None:
     script = "import sys, treadle.pytest_plugin; print(sorted(m for m in sys.modules if m.startswith('treadle')))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout == "['treadle', 'treadle.pytest_plugin']\n"
+    assert run.stdout == "['treadle', 'treadle.exports', 'treadle.pytest_plugin']\n"
 
 
 def test_the_plugin_is_declared_to_pytest() -> None:

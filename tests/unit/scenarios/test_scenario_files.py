@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from treadle.scenarios import ScenarioError, play, read_scenarios
+from treadle.scenarios.document import ScenarioError
+from treadle.scenarios.play import play
+from treadle.scenarios.reading import read_scenarios
 from treadle.scenarios.report import as_json, as_junit
 from treadle.scenarios.trace import report
 

@@ -25,7 +25,7 @@ from treadle.scenarios.exploring.origins import Origins, Place, Visit
 from treadle.scenarios.exploring.reads import Read, reads_of
 from treadle.scenarios.scenario import Machine
 from treadle.testing.script import script_of
-from treadle.testing.world import Run, World
+from treadle.testing.world import Run, World, identity_of
 
 EVENTS: Final = 1500
 """History events after which a run counts as endless."""
@@ -131,7 +131,7 @@ class Search:
         """One run."""
         self.count += 1
         world = World(script_of(data.answers), limits=LIMITS)
-        run = world.start(self.machine.plan, data.input, self.machine.identity)
+        run = world.start(self.machine.plan, data.input, identity_of(type=self.machine.type))
         world.run()
         return Tried(data, world, run, self.states)
 
