@@ -16,7 +16,7 @@ import time
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from treadle.local.errors import CloudError
 
@@ -25,8 +25,8 @@ log = logging.getLogger("treadle.local")
 PID_FILE: Final = "cloud.pid"
 LOG_FILE: Final = "cloud.log"
 
-_START_LIMIT: Final = 600.0
-"""Seconds for the start. A long journal takes its time to repeat."""
+_SILENCE_LIMIT: Final = 60.0
+"""Seconds without a word at the start. A long journal takes its time to repeat, and it tells how far it is."""
 
 # Where the interpreter and its libraries are. Credentials and profiles of the user are none of its business.
 _PASSED: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR", "LANG")
@@ -37,7 +37,7 @@ class Child:
 
     def __init__(self, folder: Path, endpoint: str) -> None:
         self.folder, self._endpoint = folder, endpoint
-        self.repeated = 0
+        self.repeated = self.dropped = 0
         self.started_in: float | None = None
         self._process: Process | None = None
         self._url = ""
@@ -89,17 +89,18 @@ class Child:
         self._process = process
         (self.folder / PID_FILE).write_text(f"{process.pid}\n")
         assert process.stdout is not None
+        ready: dict[str, Any] = {}
         try:
-            line = await asyncio.wait_for(process.stdout.readline(), _START_LIMIT)
+            while "port" not in ready and (line := await asyncio.wait_for(process.stdout.readline(), _SILENCE_LIMIT)):
+                ready = json.loads(line)
         except TimeoutError:
-            line = b""
-        if not line:
+            ready = {}
+        if "port" not in ready:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             raise CloudError(f"the local cloud does not start: {self._last_words()} (see {self.folder / LOG_FILE}).")
-        ready = json.loads(line)
         self._url = f"http://127.0.0.1:{ready['port']}"
-        self.repeated = ready["repeated"]
+        self.repeated, self.dropped = ready["repeated"], ready["dropped"]
         self.started_in = time.monotonic() - began
 
     def _last_words(self) -> str:

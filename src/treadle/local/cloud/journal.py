@@ -1,8 +1,8 @@
 """The journal of the local cloud: every request that changed something, in the order in which it did.
 
-Owns the file: append, flush to the disk, read back. A record counts once `sync` has returned; a record that was cut off
-by a crash was never acknowledged, and is cut off. Large bodies stand in files of their own, named by their content.
-Holds whatever was written to the cloud, secrets too: only the owner may read it.
+Owns the file: append, flush to the disk, read back, write anew without what is superfluous. A record counts once `sync`
+has returned; a record that was cut off by a crash was never acknowledged, and is cut off. Large bodies stand in files
+of their own, named by their content. Holds whatever was written to the cloud, secrets too: only the owner may read it.
 
 One record: 4 bytes of length, 4 bytes of CRC-32, the record in MessagePack.
 """
@@ -15,7 +15,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,8 @@ _APART: Final = 64 * 1024
 class Request(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """One request as it came, and what its outcome depends on besides: the time and a seed.
 
-    `environ` is its WSGI environment, of text alone. `apart` names the file of a large body.
+    `environ` is its WSGI environment, of text alone. `apart` names the file of a large body. `told` is what must be
+    known of the answer to see later what the request did.
     """
 
     at: float
@@ -41,6 +42,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     preserved: Mapping[str, str]
     body: bytes = b""
     apart: str | None = None
+    told: tuple[str, ...] = ()
 
 
 class Journal:
@@ -70,6 +72,57 @@ class Journal:
         Raises Corrupt when something in the middle cannot be read: what follows it was acknowledged, and is not
         thrown away.
         """
+        for _, request in self._records():
+            yield self._whole(request)
+        os.ftruncate(self._file, self._end)
+        self._synced = self._end
+
+    def compact(self, kept: Callable[[Iterator[Request]], Sequence[int]], *, least: int = 100) -> int:
+        """Leave out requests that the state does not depend on; gives how many. To be called before `requests`.
+
+        `kept` is given every request, without its body if that is large, and gives the numbers of those that stay in
+        the order in which they are repeated. Fewer than `least`, or than a quarter, are not worth it. The new file is
+        on the disk before it takes the place of the old one: a kill leaves one of them, whole.
+        """
+        frames: list[int] = []
+
+        def read() -> Iterator[Request]:
+            for start, request in self._records():
+                frames.append(start)
+                yield request
+
+        staying = kept(read())
+        dropped = len(frames) - len(staying)
+        if dropped < least or (dropped * 4 < len(frames) and least > 1):
+            return 0
+        path = self.path.with_suffix(".new")
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        # Whoever opens it once it has its name finds it locked.
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        named: set[str] = set()
+        with os.fdopen(os.dup(file), "wb") as written:
+            written.write(_MAGIC)
+            for number in staying:
+                header = os.pread(self._file, _HEADER.size, frames[number])
+                record = os.pread(self._file, _HEADER.unpack(header)[0], frames[number] + _HEADER.size)
+                apart = self._decoder.decode(record).apart
+                if apart is not None:
+                    named.add(apart)
+                written.write(header + record)
+            written.flush()
+            os.fsync(file)
+        path.rename(self.path)
+        _sync_folder(self.path.parent)
+        os.close(self._file)
+        self._file = file
+        for body in self._bodies.iterdir():
+            if body.name not in named:
+                body.unlink()
+        return dropped
+
+    def _records(self) -> Iterator[tuple[int, Request]]:
+        """Where each record begins, and its request."""
+        self._end = len(_MAGIC)
         with self.path.open("rb") as file:
             if file.read(len(_MAGIC)) != _MAGIC:
                 raise Corrupt(f"{self.path}: this is no journal of a local cloud that this version can read.")
@@ -81,10 +134,8 @@ class Journal:
                     if file.tell() < size:
                         raise Corrupt(f"{self.path}: byte {self._end}: a record was damaged, and others follow it.")
                     break
-                yield self._whole(self._decoder.decode(record))
-                self._end = file.tell()
-        os.ftruncate(self._file, self._end)
-        self._synced = self._end
+                start, self._end = self._end, file.tell()
+                yield start, self._decoder.decode(record)
 
     def append(self, request: Request) -> int:
         """Write a request; gives the position that `sync` must reach for it to count. Not for two threads at once."""

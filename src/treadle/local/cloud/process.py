@@ -30,6 +30,7 @@ def main(folder: Path, endpoint: str) -> None:
     from moto.moto_server.threaded_moto_server import make_server  # pyright: ignore
 
     from treadle.local.cloud.journal import Journal
+    from treadle.local.cloud.living import kept
     from treadle.local.cloud.server import Cloud, Deliveries
 
     sealed.install_chance()
@@ -37,12 +38,28 @@ def main(folder: Path, endpoint: str) -> None:
     cast("Any", sns).requests = deliveries
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     dispatcher = moto.DomainDispatcherApplication(moto.create_backend_app)
-    cloud = Cloud(cast("Any", dispatcher), Journal(folder), deliveries)
+    journal = Journal(folder)
+    dropped = journal.compact(kept)
+    cloud = Cloud(cast("Any", dispatcher), journal, deliveries, _Progress())
     serve = cast("Any", make_server)
     server = serve("127.0.0.1", 0, cloud, threaded=True, request_handler=moto.MotoRequestHandler)
-    ready = {"port": server.port, "repeated": cloud.repeated, "seconds": round(time.monotonic() - began, 3)}
+    took = round(time.monotonic() - began, 3)
+    ready = {"port": server.port, "repeated": cloud.repeated, "dropped": dropped, "seconds": took}
     print(json.dumps(ready), flush=True)
     server.serve_forever()
+
+
+class _Progress:
+    """Says from time to time how far the repetition is: a long one is not mistaken for one that hangs."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, repeated: int) -> None:
+        now = time.monotonic()
+        if now - self._said > 1:
+            self._said = now
+            print(json.dumps({"repeated": repeated}), flush=True)
 
 
 def _end_with_parent() -> None:

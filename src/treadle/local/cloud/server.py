@@ -15,10 +15,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias, cast
 
+import msgspec
+
 from treadle.local.addresses import current
 from treadle.local.cloud.journal import Journal, Request
 from treadle.local.cloud.operations import FORM, changed, changes, operation, wait_of
 from treadle.local.cloud.sealed import sealed
+from treadle.local.cloud.traces import told_by
 
 Environ: TypeAlias = dict[str, Any]
 StartResponse: TypeAlias = Callable[[str, list[tuple[str, str]]], Any]
@@ -67,9 +70,12 @@ class Deliveries:
 
 
 class Cloud:
-    """The application. `journal` is repeated when it is made; `repeated` tells how many requests that were."""
+    """The application. `journal` is repeated when it is made; `repeated` tells how many requests that were, `progress`
+    after each of them."""
 
-    def __init__(self, moto: Wsgi, journal: Journal, deliveries: Deliveries) -> None:
+    def __init__(
+        self, moto: Wsgi, journal: Journal, deliveries: Deliveries, progress: Callable[[int], None] | None = None
+    ) -> None:
         self._moto = moto
         self._journal = journal
         self._turn = threading.Lock()
@@ -77,6 +83,8 @@ class Cloud:
         for request in journal.requests():
             self._run(request)
             self.repeated += 1
+            if progress is not None:
+                progress(self.repeated)
         deliveries.muted = False
 
     def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
@@ -112,7 +120,9 @@ class Cloud:
         )
         with self._turn:
             status, headers, answer = self._run(request)
-            position = self._journal.append(request) if changed(name, int(status[:3]), answer) else 0
+            position = 0
+            if changed(name, int(status[:3]), answer):
+                position = self._journal.append(msgspec.structs.replace(request, told=told_by(name, answer)))
         self._journal.sync(position)
         return status, headers, answer
 
