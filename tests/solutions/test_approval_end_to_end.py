@@ -155,6 +155,7 @@ def test_the_solution_on_this_machine(up: Up, tmp_path: Path, monkeypatch: pytes
     up.end(signal.SIGKILL)
     up.start(up.port)
     both_kinds_of_webhook_answer_what_waited_through_the_kill(up, first, second)
+    only_pages_that_cors_admits_may_ask(up)
     a_person_steers_it_by_the_command_line(up, tmp_path)
     a_decision_is_sent_though_its_sender_was_killed(up)
     the_same_commands_work_on_an_endpoint_that_plays_aws(up, tmp_path, monkeypatch)
@@ -183,6 +184,21 @@ def both_kinds_of_webhook_answer_what_waited_through_the_kill(up: Up, first: str
     told = up.ended(second)
     assert (told["status"], told["result"]["error"]["Error"]) == ("FAILED", "Approval.Rejected")
     assert "Approval.Rejected: The story is declined." in told["errors"]
+
+
+def only_pages_that_cors_admits_may_ask(up: Up) -> None:
+    asks = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    for origin, admitted in (("https://example.atlassian.net", True), ("https://evil.example", False)):
+        request = urllib.request.Request(up.stack.callback, headers={"origin": origin, **asks}, method="OPTIONS")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                assert admitted and answer.headers["access-control-allow-origin"] == origin
+        except urllib.error.HTTPError as error:
+            with error:
+                assert not admitted and error.code == 400
+    body = {"story": "PROJ-1", "status": "success"}
+    stranger = {"origin": "https://evil.example", "authorization": f"Bearer {up.token()}"}
+    assert post(up.stack.callback, body, stranger)[1]["__type"] == "AccessDeniedException"
 
 
 def a_person_steers_it_by_the_command_line(up: Up, folder: Path) -> None:

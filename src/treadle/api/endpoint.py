@@ -2,7 +2,8 @@
 
 A request says which service it is for by the scope of its signature (AWS Signature Version 4) or by X-Amz-Target; the
 JSON protocol of Step Functions is ours, and whoever builds a server adds backends for other services and one for the
-rest. Owns that choice, and who may ask at all: never a web page of another origin, and with `guard` only who signs.
+rest. Owns that choice, and who may ask at all: no web page of another origin, but where `admits` says so, and with
+`guard` only who signs.
 
     app = Endpoint({"states": StatesApp(host), "lambda": ...}, rest=...)
 """
@@ -21,6 +22,8 @@ from treadle.errors import ApiError
 
 Backend: TypeAlias = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
 """An ASGI application that answers HTTP requests."""
+Admits: TypeAlias = Callable[[str, str], bool]
+"""Whether a web page of an origin (the second) may ask for a path."""
 Guard: TypeAlias = Callable[[Mapping[str, Any], Receive], Awaitable[Receive]]
 """Lets a request pass, giving what its body is read from, or raises Refused or ClientGone."""
 
@@ -34,8 +37,8 @@ class Endpoint:
 
     `backends` are found by the name that a signature has for a service (`states`, `lambda`, `s3`); `rest` answers for
     every other one. `paths` are pages of our own, found by the beginning of their path, before all else; `pages`
-    are found by their whole path, for who reads them and signs nothing: a bucket may have such a name. `remedy` is what
-    to do about a service that is not served.
+    are found by their whole path, for who reads them and signs nothing: a bucket may have such a name. `admits` knows
+    what web pages of other origins may ask for. `remedy` is what to do about a service that is not served.
     """
 
     def __init__(
@@ -45,10 +48,11 @@ class Endpoint:
         paths: Mapping[str, Backend] | None = None,
         pages: Mapping[str, Backend] | None = None,
         guard: Guard | None = None,
+        admits: Admits | None = None,
         remedy: str | None = None,
     ) -> None:
         self._backends, self._rest, self._paths, self._guard = backends, rest, paths or {}, guard
-        self._pages, self._remedy = pages or {}, remedy or _REMEDY
+        self._pages, self._admits, self._remedy = pages or {}, admits, remedy or _REMEDY
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -58,7 +62,7 @@ class Endpoint:
             return
         headers: Headers = dict(scope["headers"])
         try:
-            _refuse_strangers(headers)
+            self._refuse_strangers(scope["path"], headers)
             if self._guard is not None:
                 receive = await self._guard(scope, receive)
             backend = self._backend(scope["method"], scope["path"], headers)
@@ -70,6 +74,13 @@ class Endpoint:
             await respond(send, *error_answer(error))
         else:
             await backend(scope, receive, send)
+
+    def _refuse_strangers(self, path: str, headers: Headers) -> None:
+        """A browser tells the origin of the page that asks: one of some other site may not, whatever name it uses."""
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if not origin or is_local(origin) or (self._admits is not None and self._admits(path, origin)):
+            return
+        raise ApiError("AccessDeniedException", "Web pages of other sites may not use this endpoint.")
 
     def _backend(self, method: str, path: str, headers: Headers) -> Backend:
         for beginning, backend in self._paths.items():
@@ -101,12 +112,3 @@ def service_of(headers: Headers) -> str | None:
 def is_local(url: str) -> bool:
     """Whether the name in a URL is one of this machine."""
     return _LOCAL.fullmatch(urlsplit(url).hostname or "") is not None
-
-
-def _refuse_strangers(headers: Headers) -> None:
-    """A browser tells the origin of the page that asks: a page of some other site may not, whatever name it uses."""
-    origin = headers.get(b"origin")
-    if origin is None:
-        return
-    if not is_local(origin.decode("latin-1")):
-        raise ApiError("AccessDeniedException", "Web pages of other sites may not use this endpoint.")

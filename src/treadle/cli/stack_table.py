@@ -29,10 +29,11 @@ def show(resources: Sequence[Made], endpoint: str, outputs: Mapping[str, Json]) 
     for made in resources:
         if not made.type.startswith(_BACKGROUND):
             table.add_row(made.name, made.type, place_of(made, endpoint), _SUPPORT[made.support])
-    console = Console(highlight=False)
+    # Names are shown as they are: an ARN with :secret: in it has no emoji.
+    console = Console(highlight=False, emoji=False, markup=False)
     if not console.is_terminal:
         # Nobody reads it on a screen of 80 columns, and addresses stay whole.
-        console = Console(highlight=False, width=200)
+        console = Console(highlight=False, emoji=False, markup=False, width=200)
     console.print(table)
     hidden = sum(made.type.startswith(_BACKGROUND) for made in resources)
     if hidden:

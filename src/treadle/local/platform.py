@@ -101,6 +101,7 @@ class Platform:
                 cloud["sts"] = Issued(self.proxy, self._guard.accept)
         else:
             fetch = fetching(None)
+        apis = Apis(self.register, self.functions, _operate(host, self.surrounding))
         try:
             yield Endpoint(
                 {
@@ -113,9 +114,10 @@ class Platform:
                 pages=pages,
                 paths={
                     NOTIFICATIONS: Notifications(self.functions.submit),
-                    APIS: Apis(self.register, self.functions, _operate(host, self.surrounding)),
+                    APIS: apis,
                 },
                 guard=self._guard,
+                admits=apis.admits,
             )
         finally:
             unsubscribe()

@@ -201,6 +201,9 @@ async def served(folder: Path) -> None:
             origin,
             "x-a",
         )
+        assert apis.admits("/_api/abc/open/7", origin)
+        for path, other in (("/_api/abc/open/7", "http://other"), ("/_api/other/open/7", origin), ("/abc", origin)):
+            assert not apis.admits(path, other)
         _, headers, _ = await call(apis, "GET", "/_api/abc/open/7", origin="http://other")
         assert "access-control-allow-origin" not in headers
     finally:

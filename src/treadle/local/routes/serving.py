@@ -55,6 +55,11 @@ class Apis:
         log.info("%s %s: %s", scope["method"], scope["path"], given.status)
         await _give(send, given)
 
+    def admits(self, path: str, origin: str) -> bool:
+        """Whether the API of a path lets web pages of an origin ask: what its CORS names, and no other."""
+        found = self._api(path.removeprefix(f"{PREFIX}/").partition("/")[0]) if path.startswith(f"{PREFIX}/") else None
+        return found is not None and _names(_cors(found[0]), origin)
+
     async def _answered(self, scope: Scope, body: bytes) -> Answered:
         raw = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         id, _, rest = raw.removeprefix(f"{PREFIX}/").partition("/")
@@ -203,11 +208,18 @@ def _cors(api: Mapping[str, Json]) -> dict[str, Json]:
     return {key[:1].lower() + key[1:]: value for key, value in given.items()} or named
 
 
+def _origins(cors: Mapping[str, Json]) -> list[str]:
+    return _texts(cors.get("allowOrigins") or [])
+
+
+def _names(cors: Mapping[str, Json], origin: str) -> bool:
+    return any(fnmatch.fnmatchcase(origin, each) for each in _origins(cors))
+
+
 def _cors_headers(cors: Mapping[str, Json], origin: str, *, preflight: bool = False) -> list[tuple[str, str]]:
-    allowed = _texts(cors.get("allowOrigins") or [])
-    if not any(fnmatch.fnmatchcase(origin, each) for each in allowed):
+    if not _names(cors, origin):
         return []
-    headers = [("access-control-allow-origin", "*" if "*" in allowed else origin)]
+    headers = [("access-control-allow-origin", "*" if "*" in _origins(cors) else origin)]
     if str(cors.get("allowCredentials")).lower() == "true":
         headers.append(("access-control-allow-credentials", "true"))
     if cors.get("exposeHeaders"):
