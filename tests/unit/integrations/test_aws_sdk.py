@@ -11,6 +11,7 @@ from aws_calling import answer, refusal
 
 from local_cloud import LocalCloud
 from treadle.integrations.aws import AwsSdkIntegration, AwsSessions, Keys
+from treadle.integrations.aws.actions import sdk_action
 from treadle.runtime.ports import LOST
 
 KEY = {"KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST"}
@@ -258,6 +259,48 @@ ACTIONS: list[tuple[list[Any], str, Any, str, Any, Any, str]] = [
         {"StateMachineArn": MACHINE + "no"},
         "Sfn.StateMachineDoesNotExistException",
     ),
+    (
+        [("ecr:createRepository", {"RepositoryName": "@"})],
+        "ecr:describeRepositories",
+        {"RepositoryNames": ["@"]},
+        "Repositories.0.RepositoryName",
+        "@",
+        {"RepositoryNames": ["@no"]},
+        "Ecr.RepositoryNotFoundException",
+    ),
+    (
+        [("glue:createDatabase", {"DatabaseInput": {"Name": "@"}})],
+        "glue:getDatabase",
+        {"Name": "@"},
+        "Database.Name",
+        "@",
+        {"Name": "@no"},
+        "Glue.EntityNotFoundException",
+    ),
+    (
+        [],
+        "kms:createKey",
+        {"Description": "@"},
+        "KeyMetadata.Description",
+        "@",
+        {"KeySpec": "ROT13"},
+        "Kms.KmsException",
+    ),
+    (
+        [TABLES, ITEMS],
+        "dynamodb:updateItem",
+        {
+            "TableName": "@",
+            "Key": {"id": {"S": "1"}},
+            "UpdateExpression": "SET n = :n",
+            "ExpressionAttributeValues": {":n": {"N": "7"}},
+            "ReturnValues": "UPDATED_NEW",
+        },
+        "Attributes",
+        {"n": {"N": "7"}},
+        {"TableName": "@", "Key": {"id": {"S": "1"}}, "ConditionExpression": "attribute_not_exists(id)"},
+        "DynamoDb.ConditionalCheckFailedException",
+    ),
     ([], "lambda:invoke", None, "", None, {"FunctionName": "@no", "Payload": {}}, "Lambda.ResourceNotFoundException"),
     (
         [],
@@ -320,9 +363,13 @@ def test_an_action_gives_what_the_service_answers_or_its_error(
     assert re.search(rf" \(Service: {prefix}, Status Code: \d+, Request ID: [^)]+\)", refused.cause or ""), refused
 
 
-def test_there_are_enough_actions_of_enough_services() -> None:
-    assert len({action for _, action, *_ in ACTIONS}) >= 25
-    assert len({action.partition(":")[0] for _, action, *_ in ACTIONS}) >= 10
+def test_enough_actions_of_enough_services_have_a_success_and_an_error_of_their_model() -> None:
+    both: set[str] = set()
+    for _, action, good, _, _, _, error in ACTIONS:
+        modelled = sdk_action(*action.split(":")).errors.values()
+        if good is not None and error.partition(".")[2] in modelled:
+            both.add(action)
+    assert len(both) >= 25 and len({action.partition(":")[0] for action in both}) >= 10, both
 
 
 def test_a_missing_parameter_is_told_as_the_service_would(sdk: AwsSdkIntegration) -> None:
