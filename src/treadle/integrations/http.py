@@ -49,13 +49,12 @@ class HttpIntegration:
         self,
         connections: Authorised,
         *,
-        region: str = "us-east-1",
         context: ssl.SSLContext | None = None,
         plain: bool = False,
         time_limit: float = TIME_LIMIT,
         at_once: int = _AT_ONCE,
     ) -> None:
-        self._connections, self._region = connections, region
+        self._connections = connections
         self._client = HttpClient(context=context, plain=plain)
         self._turns, self._time_limit = Turns(at_once), time_limit
 
@@ -67,7 +66,7 @@ class HttpIntegration:
             raise StatesError("States.TaskFailed", _DIED.format(wanted.method))
         try:
             async with self._turns.turn(self._time_limit):
-                return _result(await self._answer(wanted))
+                return _result(await self._answer(wanted, call.execution_arn.split(":")[3]))
         except TimeoutError:
             raise StatesError(SOCKET, f"The HTTP Task timed out after {self._time_limit:g} seconds.") from None
 
@@ -82,14 +81,14 @@ class HttpIntegration:
         """Close every connection."""
         await self._client.close()
 
-    async def _answer(self, wanted: Wanted) -> Answer:
+    async def _answer(self, wanted: Wanted, region: str) -> Answer:
         exchange = self._client.exchange
         additions = await self._connections.authorise(wanted.connection, exchange)
-        answer = await exchange(request_of(wanted, additions, self._region))
+        answer = await exchange(request_of(wanted, additions, region))
         if answer.status in _REFUSED and additions.token is not None:
             # Whoever refuses the token has not acted, so the request may be sent once more.
             additions = await self._connections.authorise(wanted.connection, exchange, additions.token)
-            answer = await exchange(request_of(wanted, additions, self._region))
+            answer = await exchange(request_of(wanted, additions, region))
         return answer
 
 

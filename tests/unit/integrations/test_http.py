@@ -116,6 +116,15 @@ def test_a_request_has_the_headers_of_step_functions_and_the_connection() -> Non
     run(work)
 
 
+def test_a_request_says_which_region_it_comes_from() -> None:
+    async def work(tasks: Tasks) -> None:
+        execution = "arn:aws:states:eu-west-1:123456789012:execution:orders:one"
+        got = await tasks.http.call(replace(tasks.call(), execution_arn=execution))
+        assert got["ResponseBody"]["headers"]["User-Agent"] == "Amazon|StepFunctions|HttpInvoke|eu-west-1"
+
+    run(work)
+
+
 @pytest.mark.parametrize(
     ("body", "more", "sent", "kind"),
     [
