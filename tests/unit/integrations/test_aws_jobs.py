@@ -281,10 +281,30 @@ def test_a_task_of_ecs_fails_with_its_containers(code: int, failed: bool) -> Non
         assert (aws.seen[0].json["startedBy"], bool(aws.seen[0].json["clientToken"])) == ("AWS Step Functions", True)
 
 
-def test_a_task_of_ecs_that_cannot_be_placed_fails_the_state() -> None:
-    with faulty(lambda exchange: exchange.answer({"tasks": [], "failures": [{"reason": "RESOURCE:MEMORY"}]})) as aws:
-        refused = refusal(serving(aws), "ecs:runTask", {"TaskDefinition": "t"})
-    assert (refused.name, "RESOURCE:MEMORY" in (refused.cause or "")) == ("AmazonECS.Unknown", True)
+@pytest.mark.parametrize("tasks", [[], [{"taskArn": "a"}]])
+@pytest.mark.parametrize("pattern", [".sync", ".waitForTaskToken"])
+def test_a_task_of_ecs_that_cannot_be_placed_fails_a_state_that_waits(pattern: str, tasks: Any) -> None:
+    placed = {"tasks": tasks, "failures": [{"reason": "RESOURCE:MEMORY"}]}
+    with faulty(lambda exchange: exchange.answer(placed)) as aws:
+        refused = refusal(serving(aws), f"ecs:runTask{pattern}", {"TaskDefinition": "t"})
+        told = answer(serving(aws), "ecs:runTask", {"TaskDefinition": "t"})
+    assert refused.name == "AmazonECS.Unknown"
+    assert json.loads(refused.cause or "") == {name: told[name] for name in ("Failures", "Tasks")}
+    assert told["Failures"] == [{"Reason": "RESOURCE:MEMORY"}]
+
+
+def test_a_job_of_sagemaker_that_is_waited_for_has_tags() -> None:
+    with faulty(lambda exchange: exchange.answer({"TrainingJobArn": "a"})) as aws:
+        own = {"Key": "team", "Value": "blue"}
+        answer(serving(aws), "sagemaker:createTrainingJob.sync", {**TRAINING, "Tags": [own]})
+        answer(serving(aws), "sagemaker:createTrainingJob", TRAINING)
+        waited, other = (exchange.json for exchange in aws.seen)
+    assert waited["Tags"] == [
+        own,
+        {"Key": "MANAGED_BY_AWS", "Value": "STARTED_BY_STEP_FUNCTIONS"},
+        {"Key": "AWS_STEP_FUNCTIONS_EXECUTION_ARN", "Value": EXECUTION},
+    ]
+    assert "Tags" not in other
 
 
 def test_a_batch_job_that_is_waited_for_knows_it() -> None:

@@ -76,7 +76,7 @@ class OptimisedIntegration:
         if request.result is not None:
             answer = made(request.result, None, answer)
         if key in _CHECKS:
-            _CHECKS[key](answer)
+            _CHECKS[key](call, answer)
         return {**answer, **metadata(parsed)}
 
     async def _by_name(self, call: Call, key: str, connector: Connector, named: ByName, arguments: Json) -> Json:
@@ -199,6 +199,15 @@ def _managed(call: Call, arguments: Mapping[str, Json]) -> Json:
     return {**arguments, "ContainerOverrides": {**overrides, "Environment": environment}}
 
 
+def _tagged(call: Call, arguments: Mapping[str, Json]) -> Json:
+    """Observed on AWS: a job of SageMaker that is waited for has tags that say who waits."""
+    given = arguments.get("Tags", [])
+    if not call.resource.endswith(".sync") or not is_array(given):
+        return arguments
+    tags = {_MANAGED["Name"]: _MANAGED["Value"], "AWS_STEP_FUNCTIONS_EXECUTION_ARN": call.execution_arn}
+    return {**arguments, "Tags": [*given, *({"Key": name, "Value": value} for name, value in tags.items())]}
+
+
 _NOTHING: Final[Mapping[str, Json]] = {}
 _MANAGED: Final = {"Name": "MANAGED_BY_AWS", "Value": "STARTED_BY_STEP_FUNCTIONS"}
 
@@ -212,23 +221,25 @@ _ADJUSTMENTS: Final[Mapping[str, Callable[[Call, dict[str, Json]], Json]]] = {
     "events:putEvents": _traced,
     "batch:submitJob": _managed,
     "ecs:runTask": _started_by,
+    **{key: _tagged for key in JOBS if key.startswith("sagemaker:")},
 }
 
 
-def _entries_taken(answer: Json) -> None:
+def _entries_taken(call: Call, answer: Json) -> None:
     """Observed on AWS: an event that the bus refuses fails the task, and the cause is the answer."""
     if at(answer, "FailedEntryCount"):
         told = {name: answer[name] for name in ("Entries", "FailedEntryCount") if name in answer}
         raise StatesError("EventBridge.FailedEntry", json_text(told))
 
 
-def _tasks_started(answer: Json) -> None:
-    """AWS 'Amazon ECS with Step Functions': a task that cannot be placed fails the state."""
-    if at(answer, "Failures.0") is not None and at(answer, "Tasks.0") is None:
-        raise StatesError("AmazonECS.Unknown", json_text({"Failures": answer["Failures"]}))
+def _tasks_started(call: Call, answer: Json) -> None:
+    """AWS 'Amazon ECS with Step Functions': what cannot be placed fails a task that waits, and no other."""
+    if resource_of(call).pattern != "request-response" and at(answer, "Failures.0") is not None:
+        told = {name: answer[name] for name in ("Failures", "Tasks") if name in answer}
+        raise StatesError("AmazonECS.Unknown", json_text(told))
 
 
-_CHECKS: Final[Mapping[str, Callable[[Any], None]]] = {
+_CHECKS: Final[Mapping[str, Callable[[Call, Any], None]]] = {
     "events:putEvents": _entries_taken,
     "ecs:runTask": _tasks_started,
 }
