@@ -51,6 +51,11 @@ def huge(exchange: Exchange) -> None:
     exchange.answer({"Table": {"TableName": "x" * 9_000_000}}, **{"Content-Type": "application/json"})
 
 
+def down(exchange: Exchange) -> None:
+    page = b"<html><body>503 Service Unavailable</body></html>"
+    exchange.send(page, 503, **{"Content-Type": "text/html"})
+
+
 def _refusing(status: int, code: str, header: str) -> Callable[[Exchange], None]:
     told = {"__type": f"com.amazonaws#{code}", "message": f"told: {code}"}
     return lambda exchange: exchange.answer(told, status, **{"x-amzn-ErrorType": header})
@@ -62,11 +67,12 @@ FAULTS: Mapping[str, Callable[[Exchange], None] | None] = {
     "slow": Exchange.hang,
     "huge": huge,
     "typed": typed,
+    "down": down,
     "throttled": _refusing(429, "ThrottlingException", "TooManyRequestsException"),
     "expired": _refusing(403, "ExpiredTokenException", "ExpiredTokenException"),
 }
 """Nobody listens; the connection breaks in the middle of the answer; no answer; an answer beyond every limit; one of
-another kind than it must be; too many requests; credentials that have run out."""
+another kind than it must be; the page of a load balancer; too many requests; credentials that have run out."""
 
 
 def well(exchange: Exchange) -> None:
@@ -88,6 +94,7 @@ CASES: list[tuple[str, Mapping[str, tuple[str, str]]]] = [
             "slow": ("States.Http.Socket", "timed out after 0.3 seconds"),
             "huge": ("States.DataLimitExceeded", "262144 bytes"),
             "typed": ("States.Runtime", "image/png"),
+            "down": ("States.Http.StatusCode.503", "Service Unavailable"),
             "throttled": ("States.Http.StatusCode.429", "Too Many Requests"),
             "expired": ("States.Http.StatusCode.403", "Forbidden"),
         },
@@ -101,6 +108,7 @@ CASES: list[tuple[str, Mapping[str, tuple[str, str]]]] = [
                 "slow": (f"{prefix}.SdkClientException", "No answer came within 0.3 seconds"),
                 "huge": ("States.DataLimitExceeded", "262144 bytes"),
                 "typed": ("States.Runtime", "image/png"),
+                "down": (f"{prefix}.503", "<html>"),
                 "throttled": (f"{prefix}.429", "told: ThrottlingException"),
                 "expired": (f"{prefix}.403", "told: ExpiredTokenException"),
             },
@@ -116,6 +124,7 @@ CASES: list[tuple[str, Mapping[str, tuple[str, str]]]] = [
                 "slow": (f"{prefix}.SdkClientException", "Read timed out"),
                 "huge": ("States.DataLimitExceeded", resource.rpartition(":")[0]),
                 "typed": (f"{prefix}.SdkClientException", "Unable to unmarshall response"),
+                "down": (f"{prefix}.{other}", "503"),
                 "throttled": (f"{prefix}.ThrottlingException", "told: ThrottlingException"),
                 "expired": (f"{prefix}.{other}", "told: ExpiredTokenException"),
             },
@@ -134,6 +143,7 @@ CASES: list[tuple[str, Mapping[str, tuple[str, str]]]] = [
                 "slow": ("Lambda.ClientExecutionTimeoutException", "did not complete before"),
                 "huge": ("States.DataLimitExceeded", "'lambda'"),
                 "typed": ("Lambda.Unknown", "not JSON"),
+                "down": ("Lambda.AWSLambdaException", "Status Code: 503"),
                 "throttled": ("Lambda.TooManyRequestsException", "told: ThrottlingException"),
                 "expired": ("Lambda.AWSLambdaException", "Error Code: ExpiredTokenException"),
             },
@@ -143,7 +153,7 @@ CASES: list[tuple[str, Mapping[str, tuple[str, str]]]] = [
 ]
 
 # botocore itself repeats what may pass.
-REPEATED = {"reset", "slow", "throttled"}
+REPEATED = {"reset", "slow", "down", "throttled"}
 
 
 def sent_per_call(resource: str, fault: str) -> int:

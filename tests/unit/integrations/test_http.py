@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -348,16 +347,6 @@ def test_each_fault_has_its_error_name_and_harms_no_later_request(path: str, err
     run(work, time_limit=0.5)
 
 
-def test_a_refused_connection_is_an_error_of_the_socket() -> None:
-    async def work(tasks: Tasks) -> None:
-        with socket.socket() as nobody:
-            nobody.bind(("127.0.0.1", 0))
-            failed = await tasks.failure(f"http://127.0.0.1:{nobody.getsockname()[1]}/")
-        assert failed.name == "States.Http.Socket"
-
-    run(work)
-
-
 def test_a_certificate_is_verified(tmp_path: Path) -> None:
     async def work(tasks: Tasks) -> None:
         assert (await tasks.echo("/echo"))["path"] == "/echo"
@@ -519,25 +508,6 @@ def test_retry_acts_on_a_status() -> None:
         assert journal[-1].at - journal[0].at >= 90
 
     run(work)
-
-
-@pytest.mark.parametrize(
-    ("path", "error"),
-    [
-        ("/status/500", "States.Http.StatusCode.500"),
-        ("/reset", "States.Http.Socket"),
-        ("/slow", "States.Http.Socket"),
-        ("/huge", "States.DataLimitExceeded"),
-    ],
-)
-def test_catch_acts_on_a_fault(path: str, error: str) -> None:
-    async def work(tasks: Tasks) -> None:
-        catch = [{"ErrorEquals": [error], "Next": "B"}]
-        states = {"A": task(tasks, path, Catch=catch, End=True), "B": {"Type": "Pass", "End": True}}
-        result, _ = await engine_result(tasks, {"StartAt": "A", "States": states})
-        assert (result.summary.status, result.output["Error"]) == ("SUCCEEDED", error)
-
-    run(work, time_limit=0.5)
 
 
 def test_the_time_limit_of_the_state_ends_the_request() -> None:

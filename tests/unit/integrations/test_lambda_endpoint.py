@@ -206,16 +206,6 @@ def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
     assert failure(Answers(never), longest=0.2).name == "Lambda.ClientExecutionTimeoutException"
 
 
-def test_an_endpoint_that_is_not_there_is_the_clients_failure() -> None:
-    async def asked() -> None:
-        async with LambdaEndpoint("http://127.0.0.1:9") as endpoint:
-            await LambdaIntegration(None, endpoint).call(task(DIRECT, {}))
-
-    with pytest.raises(StatesError) as failed:
-        asyncio.run(asked())
-    assert failed.value.name == "Lambda.SdkClientException"
-
-
 @pytest.mark.parametrize(("url", "answered"), [("", True), ("http://lambda.example", False)])
 def test_only_this_machine_is_asked_without_credentials(
     url: str, answered: bool, monkeypatch: pytest.MonkeyPatch
