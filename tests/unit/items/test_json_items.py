@@ -92,6 +92,12 @@ def test_the_members_of_an_object_have_their_keys_on_every_page(tmp_path: Path) 
     assert (listed.keys, listed.items) == (None, [7])
 
 
+def test_a_document_that_is_an_object_is_mapped_over_where_the_pointer_names_it() -> None:
+    assert decoded('{"a": 1, "b": 2}', "") == [1, 2]
+    with pytest.raises(json_items.Fault, match="non-iterable"):
+        decoded('{"a": 1, "b": 2}')
+
+
 def test_big_numbers_stay_exact() -> None:
     assert decoded("[123456789012345678901234567890, 0.1]") == [123456789012345678901234567890, 0.1]
 
