@@ -22,10 +22,11 @@ STATES = f"arn:aws:states:{REGION}:123456789012"
 
 
 class Served:
-    """A running `treadle up`."""
+    """A running `treadle up`. `told` is what it had to say when it has ended."""
 
     def __init__(self, folder: Path, *options: str, **variables: str) -> None:
         self.folder, self._options, self._variables = folder, options, variables
+        self.told = ""
         self.start()
 
     def start(self) -> None:
@@ -52,8 +53,8 @@ class Served:
         """End it; gives its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(how)
-        _, told = self.process.communicate(timeout=20)
-        assert "Traceback" not in told, told
+        _, self.told = self.process.communicate(timeout=20)
+        assert "Traceback" not in self.told, self.told
         return self.process.returncode
 
     def client(self, **settings: Any) -> Any:

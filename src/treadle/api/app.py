@@ -80,8 +80,7 @@ class StatesApp:
         self._host.rates.take(name)
         body = await collected(headers, receive, self._host.quotas.request_bytes)
         given = validate(known.check, _parsed(body))
-        trace_header = headers.get(b"x-amzn-trace-id", b"").decode("ascii", "ignore")[:256] or None
-        request = Request(name, given, region_of(headers), self._host.account, trace_header)
+        request = Request(name, given, region_of(headers), self._host.account, trace_of(headers))
         if name in LONG:
             with self._host.polls.open(name):
                 answer = await while_connected(handler(self._host, request), receive)
@@ -101,6 +100,12 @@ def target_of(headers: Headers) -> str:
 def region_of(headers: Headers) -> str:
     """The region that a request is signed for."""
     return scope_of(headers)[0] or REGION
+
+
+def trace_of(headers: Headers) -> str | None:
+    """The trace that a request belongs to: the header of X-Ray, as far as it is printable."""
+    header = headers.get(b"x-amzn-trace-id", b"").decode("ascii", "ignore")[:256]
+    return header if header.isprintable() and header else None
 
 
 def scope_of(headers: Headers) -> tuple[str | None, str | None]:

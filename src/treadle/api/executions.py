@@ -198,7 +198,8 @@ def _described(result: Result, request: Request) -> Answer:
         "stopDate": optional_seconds(summary.stopped_at),
         "input": (result.input_text or json_text(result.input)) if with_data else None,
         "inputDetails": details,
-        "traceHeader": summary.trace_header,
+        # What started it told it the other headers.
+        "traceHeader": summary.trace_header if summary.parent is None else None,
         "mapRunArn": summary.map_run_arn,
         "error": summary.error,
         "cause": summary.cause,

@@ -43,6 +43,7 @@ class Invocation(msgspec.Struct, frozen=True, gc=False):
     with_log: bool = False
     client_context: bytes | None = None
     told: bool = True
+    trace: str | None = None
 
     @property
     def name(self) -> str:
@@ -83,7 +84,7 @@ class LambdaIntegration:
         if call.resource.split(":", 3)[2] == "lambda":
             named = called(call.resource, None, call)
             payload = json_text(call.arguments).encode("utf-8", "surrogatepass")
-            invocation = Invocation(*named, payload=payload, told=False)
+            invocation = Invocation(*named, payload=payload, told=False, trace=call.trace)
             return _payload(await self._invoke(invocation), rewritten=False)
         expect_action(call, ("invoke",))
         invocation = _asked(call)
@@ -168,6 +169,7 @@ def _asked(call: Call) -> Invocation:
         kind=kind,
         with_log=(optional_text(given, "LogType") or "").lower() == "tail",
         client_context=None if context is None else _decoded(context),
+        trace=call.trace,
     )
 
 
@@ -219,6 +221,7 @@ async def _run(functions: Functions, invocation: Invocation) -> Invoked | None:
         invocation.name,
         invocation.payload,
         qualifier=invocation.qualifier,
+        trace_id=invocation.trace,
         client_context=invocation.client_context,
     )
 

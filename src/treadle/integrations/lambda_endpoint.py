@@ -202,6 +202,8 @@ def _headers(invocation: Invocation) -> dict[str, str]:
     }
     if invocation.with_log:
         headers["X-Amz-Log-Type"] = "Tail"
+    if invocation.trace is not None:
+        headers["X-Amzn-Trace-Id"] = invocation.trace
     if invocation.client_context is not None:
         headers["X-Amz-Client-Context"] = base64.b64encode(invocation.client_context).decode()
     return headers

@@ -67,8 +67,8 @@ class StatesIntegration:
         name = name or call.idempotency
         try:
             if machine.type == "EXPRESS" and self._express is not None:
-                return await self._express().start(machine, input, name)
-            return await engine.start(machine, input, name, parent=parent)
+                return await self._express().start(machine, input, name, trace_header=call.trace)
+            return await engine.start(machine, input, name, parent=parent, trace_header=call.trace)
         except ApiError as error:
             if error.code == "ExecutionAlreadyExists":
                 summary = await engine.summary(engine.arn_of(machine, name))

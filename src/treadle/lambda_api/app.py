@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
-from treadle.api.app import collected, region_of, while_connected
+from treadle.api.app import collected, region_of, trace_of, while_connected
 from treadle.api.asgi import ClientGone, Headers, Receive, Send
 from treadle.errors import ApiError, StoreError
 from treadle.lambda_api.operations import OPERATIONS
@@ -67,7 +67,8 @@ class LambdaApp:
         found = _route(scope["method"], path)
         body = await collected(headers, receive, REQUEST_BYTES)
         given = members(found, path, scope["query_string"], headers, body)
-        work = OPERATIONS[found.name](self._host, Request(given, region_of(headers), self._host.account))
+        request = Request(given, region_of(headers), self._host.account, trace_of(headers))
+        work = OPERATIONS[found.name](self._host, request)
         return reply(found, await (while_connected(work, receive) if found.name == "Invoke" else work))
 
 

@@ -40,7 +40,9 @@ async def invoke(host: Lambda, request: Request) -> Answer:
                 await host.registry.submit(name, payload, qualifier=qualifier, client_context=context)
                 return {"StatusCode": 202}
             case _:
-                invoked = await host.registry.invoke(name, payload, qualifier=qualifier, client_context=context)
+                invoked = await host.registry.invoke(
+                    name, payload, qualifier=qualifier, trace_id=request.trace, client_context=context
+                )
     except FunctionNotFound:
         raise no_function(request, name, qualifier) from None
     except FunctionError as error:

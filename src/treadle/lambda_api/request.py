@@ -31,11 +31,12 @@ class Lambda:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: its members, and the region that it is meant for."""
+    """One request: its members, the region that it is meant for, and its trace as X-Ray's header tells it."""
 
     given: Mapping[str, Any]
     region: str
     account: str
+    trace: str | None = None
 
     def arn(self, name: str, qualifier: str | None = None) -> str:
         """The ARN of a function in this region."""

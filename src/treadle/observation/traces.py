@@ -1,33 +1,37 @@
-"""Executions as OpenTelemetry traces: when one ends, its journal becomes a trace of spans.
+"""Executions as OpenTelemetry traces: when one ends, its spans are sent to a collector by OTLP.
 
-One trace for an execution, a span for it, one for each visit of a state, one for each attempt of a task. Owns the queue
-and what becomes of it: tracing is best effort, so nothing waits for it. Only where OTEL_EXPORTER_OTLP_ENDPOINT (or the
-one for traces) is set; opentelemetry is imported only then. Data of executions is never in a span.
+Owns the queue and what becomes of it: tracing is best effort, so nothing waits for it, what does not fit is lost, and a
+collector that is down is told of once. Only where OTEL_EXPORTER_OTLP_ENDPOINT (or the one for traces) is set;
+opentelemetry is imported only then. What the spans are is spans.py's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
-import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+import time
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from treadle.api.host import Host
-from treadle.machine.journal import Entry, FramePath
-from treadle.runtime.ports import Commit, Summary
+from treadle.observation.spans import Span, spans_of
+from treadle.runtime.ports import Commit
+from treadle.runtime.trace_context import context_of
 
 log = logging.getLogger("treadle.observation")
 
+QUEUE: Final = 1_000
+"""Executions that wait to be sent."""
 _VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_QUEUE: Final = 1_000
-_ROOT: Final = re.compile(r"Root=1-([0-9a-fA-F]{8})-([0-9a-fA-F]{24})(?:;|$)")
-_PARENT: Final = re.compile(r"Parent=([0-9a-fA-F]{16})(?:;|$)")
-_ENDS: Final = ("Succeeded", "Failed", "TimedOut", "ScheduleFailed", "StartFailed", "SubmitFailed")
-_TASK: Final = re.compile(rf"(?:Task|LambdaFunction|Activity)(Scheduled|{'|'.join(_ENDS)})")
+_EXPORTER: Final = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+_BATCH: Final = 512
+"""Spans of one request."""
+_PAUSE: Final = 5.0
+"""Seconds for which nothing is sent to a collector that did not answer."""
+_LAST_SECONDS: Final = 3.0
+"""How long sending may go on when the server stops."""
 
 
 @asynccontextmanager
@@ -36,146 +40,121 @@ async def tracing(host: Host) -> AsyncGenerator[None]:
     if not any(os.environ.get(each) for each in _VARIABLES):
         yield
         return
-    queue: asyncio.Queue[Commit] = asyncio.Queue(_QUEUE)
-    traces = await asyncio.to_thread(Traces)
-    unsubscribe = host.commits.subscribe(_offering(queue))
-    running = asyncio.create_task(_run(host, queue, traces))
+    traces = Traces(host, await asyncio.to_thread(Collector))
+    unsubscribe = host.commits.subscribe(traces.committed)
+    running = asyncio.create_task(traces.run())
     try:
         yield
     finally:
         unsubscribe()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(queue.join(), 3)
+        await traces.drain()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        await asyncio.to_thread(traces.close)
-
-
-def _offering(queue: asyncio.Queue[Commit]) -> Callable[[Commit], None]:
-    def committed(commit: Commit) -> None:
-        if commit.summary.status == "RUNNING" or commit.summary.is_map_run:
-            return
-        try:
-            queue.put_nowait(commit)
-        except asyncio.QueueFull:
-            log.warning("traces are exported too slowly: %s is not traced", commit.summary.arn)
-
-    return committed
-
-
-async def _run(host: Host, queue: asyncio.Queue[Commit], traces: Traces) -> None:
-    while True:
-        commit = await queue.get()
-        try:
-            # The journal of an Express execution is in its commit, and nowhere else.
-            whole = commit.expected == 0
-            journal = commit.entries if whole else await host.store.journal(commit.summary.arn)
-            await asyncio.to_thread(traces.add, commit.summary, journal)
-        except Exception as error:
-            log.warning("%s is not traced: %s", commit.summary.arn, error)
-        finally:
-            queue.task_done()
 
 
 class Traces:
-    """Makes spans of journals and exports them. For one thread at a time."""
+    """Executions that have ended, on their way to a collector."""
+
+    def __init__(self, host: Host, collector: Collector) -> None:
+        self._host, self._collector = host, collector
+        self._queue: asyncio.Queue[Commit] = asyncio.Queue(QUEUE)
+        self._lost = 0
+
+    def committed(self, commit: Commit) -> None:
+        """An execution has made a step."""
+        summary = commit.summary
+        if summary.status == "RUNNING" or summary.is_map_run or not context_of(summary).sampled:
+            return
+        try:
+            self._queue.put_nowait(commit)
+        except asyncio.QueueFull:
+            self._lost += 1
+            if self._lost.bit_count() == 1:
+                log.warning("traces are sent too slowly: %d executions were not traced", self._lost)
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            commit = await self._queue.get()
+            try:
+                # The journal of an Express execution is in its commit, and nowhere else.
+                whole = commit.expected == 0 or commit.anew
+                journal = commit.entries if whole else await self._host.store.journal(commit.summary.arn)
+                spans = list(spans_of(commit.summary, journal))
+                await asyncio.to_thread(self._collector.send, context_of(commit.summary).trace_id, spans)
+            except Exception as error:
+                log.warning("%s is not traced: %s", commit.summary.arn, error)
+            finally:
+                self._queue.task_done()
+
+    async def drain(self) -> None:
+        """Give what is waiting a last chance."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._queue.join(), _LAST_SECONDS)
+        # Who is waiting for an answer stops waiting.
+        self._collector.close()
+
+
+class Collector:
+    """Where spans are sent. For one thread at a time, but for `close`."""
 
     def __init__(self) -> None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-        from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
-        class Ids(RandomIdGenerator):
-            """The trace id is the execution's."""
+        # It would tell of every request that fails, and of every time that it tries again.
+        logging.getLogger(_EXPORTER).setLevel(logging.CRITICAL)
+        self._resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", "treadle")})
+        self._exporter: Any = OTLPSpanExporter()
+        self._silent_until = 0.0
+        self._down = False
 
-            trace = 0
-
-            def generate_trace_id(self) -> int:
-                return self.trace
-
-        self._ids = Ids()
-        resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", "treadle")})
-        self._provider = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        self._tracer: Any = self._provider.get_tracer("treadle")
-
-    def add(self, summary: Summary, journal: Sequence[Entry]) -> None:
-        """Make the trace of an execution that has ended."""
-        from opentelemetry import trace
-
-        header = summary.trace_header or ""
-        if "Sampled=0" in header:
+    def send(self, trace_id: str, spans: Sequence[Span]) -> None:
+        """Send the spans of one trace; what cannot be sent is lost."""
+        if time.monotonic() < self._silent_until:
             return
-        self._ids.trace = trace_id(summary)
-        context = None
-        if parent := _PARENT.search(header):
-            flags = trace.TraceFlags(trace.TraceFlags.SAMPLED)
-            caller = trace.SpanContext(self._ids.trace, int(parent[1], 16), is_remote=True, trace_flags=flags)
-            context = trace.set_span_in_context(trace.NonRecordingSpan(caller))
-        root = self._span(summary.machine_arn.rpartition(":")[2], context, journal[0].at)
-        root.set_attributes({"aws.stepfunctions.execution_arn": summary.arn, "treadle.status": summary.status})
-        states: dict[FramePath, Any] = {}
-        attempts: dict[FramePath, Any] = {}
-        for entry in journal:
-            frame = entry.frame
-            if entry.type.endswith("StateEntered"):
-                _end(attempts.pop(frame, None), entry.at)
-                _end(states.pop(frame, None), entry.at)
-                above = next((states[frame[:n]] for n in range(len(frame) - 1, -1, -1) if frame[:n] in states), root)
-                states[frame] = self._span(str(entry.details["name"]), trace.set_span_in_context(above), entry.at)
-                states[frame].set_attribute("treadle.state_type", entry.type.removesuffix("StateEntered"))
-            elif entry.type.endswith("StateExited"):
-                _end(states.pop(frame, None), entry.at)
-            elif found := _TASK.fullmatch(entry.type):
-                self._attempt(found[1], entry, states, attempts)
-        for each in (*attempts.values(), *states.values()):
-            _fail(each, summary.error or summary.status)
-            _end(each, journal[-1].at)
-        if summary.status != "SUCCEEDED":
-            _fail(root, summary.error or summary.status)
-        _end(root, journal[-1].at)
+        made = [self._made(int(trace_id, 16), each) for each in spans]
+        for first in range(0, len(made), _BATCH):
+            if not self._sent(made[first : first + _BATCH]):
+                self._silent_until = time.monotonic() + _PAUSE
+                if not self._down:
+                    log.warning("the collector of traces does not take them: they are lost until it does")
+                self._down = True
+                return
+        if self._down:
+            log.warning("the collector of traces takes them again")
+        self._down = False
 
     def close(self) -> None:
-        """Export what is left."""
-        self._provider.shutdown()
+        """Send nothing more."""
+        self._silent_until = float("inf")
+        self._exporter.shutdown()
 
-    def _attempt(self, what: str, entry: Entry, states: dict[FramePath, Any], attempts: dict[FramePath, Any]) -> None:
-        from opentelemetry import trace
+    def _sent(self, spans: Sequence[Any]) -> bool:
+        from opentelemetry.sdk.trace.export import SpanExportResult
 
-        if what == "Scheduled":
-            state = states.get(entry.frame)
-            context = None if state is None else trace.set_span_in_context(state)
-            attempts[entry.frame] = self._span(f"attempt {entry.details.get('resource', '')}", context, entry.at)
-        elif (attempt := attempts.pop(entry.frame, None)) is not None:
-            if what != "Succeeded":
-                _fail(attempt, str(entry.details.get("error") or what))
-            _end(attempt, entry.at)
+        try:
+            return self._exporter.export(spans) is SpanExportResult.SUCCESS
+        except Exception:
+            return False  # which one makes no difference: it is told that the collector takes nothing
 
-    def _span(self, name: str, context: Any, at: float) -> Any:
-        from opentelemetry.context import Context
+    def _made(self, trace_id: int, span: Span) -> Any:
+        from opentelemetry.sdk.trace import ReadableSpan
+        from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 
-        return self._tracer.start_span(name, context=context or Context(), start_time=_nanoseconds(at))
+        def context(id: str) -> Any:
+            return SpanContext(trace_id, int(id, 16), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
-
-def trace_id(summary: Summary) -> int:
-    """X-Ray's trace id where the execution was started with one, and else one made of its ARN."""
-    found = _ROOT.search(summary.trace_header or "")
-    if found:
-        return int(found[1] + found[2], 16)
-    return int.from_bytes(hashlib.sha256(summary.arn.encode()).digest()[:16])
-
-
-def _fail(span: Any, error: str) -> None:
-    from opentelemetry.trace import Status, StatusCode
-
-    span.set_status(Status(StatusCode.ERROR, error))
-
-
-def _end(span: Any, at: float) -> None:
-    if span is not None:
-        span.end(end_time=_nanoseconds(at))
+        return ReadableSpan(
+            name=span.name,
+            context=context(span.id),
+            parent=context(span.parent) if span.parent else None,
+            resource=self._resource,
+            attributes=span.attributes,
+            status=Status(StatusCode.UNSET) if span.error is None else Status(StatusCode.ERROR, span.error),
+            start_time=_nanoseconds(span.start),
+            end_time=_nanoseconds(span.end),
+        )
 
 
 def _nanoseconds(at: float) -> int:

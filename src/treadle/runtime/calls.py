@@ -24,7 +24,9 @@ from treadle.language.scope import Json
 from treadle.machine.commands import RunTask, StartMapRun, StartTimer, Wait
 from treadle.machine.events import Event, JobAccepted, TaskErred, TaskReturned
 from treadle.machine.journal import json_text
+from treadle.runtime.lives import Lives
 from treadle.runtime.ports import LOST, Call, Clock, Integration, WaitKind, WaitRow
+from treadle.runtime.trace_context import passed_on
 
 log = logging.getLogger("treadle.runtime")
 
@@ -51,10 +53,10 @@ class Calls:
         self,
         clock: Clock,
         integrations: Mapping[str, Integration],
-        deliver: Callable[[str, Event], None],
+        lives: Lives,
         run: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
-        self._clock, self._integrations, self._deliver, self._run = clock, integrations, deliver, run
+        self._clock, self._integrations, self._lives, self._run = clock, integrations, lives, run
         self._running: dict[tuple[str, int], _Running] = {}
 
     def start(self, row: WaitRow, again: bool = False) -> None:
@@ -98,7 +100,7 @@ class Calls:
         running.job = job
         if job is None:
             del self._running[row.arn, row.wait]
-        self._deliver(row.arn, event)
+        self._lives.deliver(row.arn, event)
 
     async def _event(self, row: WaitRow, again: bool) -> Event:
         command = row.command
@@ -119,7 +121,8 @@ class Calls:
 
     async def _outcome(self, row: WaitRow, command: RunTask, again: bool) -> Event:
         integration = integration_for(self._integrations, command.resource)
-        call = self._call_of(row, command, again)
+        trace = passed_on(await self._lives.summary(row.arn), row.wait)
+        call = replace(self._call_of(row, command, again), trace=trace)
         if row.kind == "poll":
             # A job takes its own time; a virtual clock may pass meanwhile.
             return TaskReturned(row.wait, _data(await integration.poll(call)))

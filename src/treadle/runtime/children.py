@@ -88,6 +88,7 @@ class Children:
             started_at=self._host.clock.now(),
             length=0,
             parent=(run.arn, command.index),
+            trace_header=run.trace_header,
             member=Member(run.arn, self._plan.name, command.index, command.items, command.redrive),
         )
         identity = Identity(

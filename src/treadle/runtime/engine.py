@@ -119,7 +119,7 @@ class Engine:
         self._lives = Lives(self, self._plans)
         self._agenda = Agenda(self.store, self.clock, self._lives.deliver)
         self._rounds = Rounds(self.store, self.clock, self.spawn)
-        self._calls = Calls(self.clock, integrations, self._lives.deliver, self._run)
+        self._calls = Calls(self.clock, integrations, self._lives, self._run)
         household = Household(self, self._lives, self._plans, self._fleeting, reader, writer, self._run)
         self.map_runs = MapRuns(household, open_map_runs)
         self._closings: defaultdict[str, list[asyncio.Future[Summary]]] = defaultdict(list)

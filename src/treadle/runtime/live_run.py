@@ -49,6 +49,7 @@ from treadle.runtime.machines import Plans
 from treadle.runtime.ports import Commit, ItemReader, Member, ResultWriter, Summary, WaitRow
 from treadle.runtime.redrivable import obstacle
 from treadle.runtime.run_data import RunData
+from treadle.runtime.trace_context import passed_on
 
 log = logging.getLogger("treadle.runtime")
 
@@ -267,6 +268,7 @@ class LiveRun:
             started_at=self._host.clock.now(),
             length=0,
             parent=(row.arn, row.wait),
+            trace_header=passed_on(parent.summary, row.wait),
             member=Member(self.arn, command.state),
         )
         state = self._made(MapRun(plan), summary, parent, under_way=False)

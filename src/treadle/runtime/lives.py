@@ -19,6 +19,7 @@ from treadle.machine.events import Event
 from treadle.machine.execution import recover
 from treadle.runtime.live import Host, Live, closing
 from treadle.runtime.machines import Plans
+from treadle.runtime.ports import Summary
 
 log = logging.getLogger("treadle.runtime")
 
@@ -65,6 +66,11 @@ class Lives:
                 self._wanted[arn] -= 1
                 if not self._wanted[arn]:
                     del self._wanted[arn]
+
+    async def summary(self, arn: str) -> Summary:
+        """What is known of an execution. Raises StoreError."""
+        live = self._held.get(arn) or self._begun.get(arn)
+        return live.summary if live is not None else await self._host.store.summary(arn)
 
     async def begin(self, live: Live, first: Event) -> None:
         """Take a new execution's first event; durable when it returns. Raises Conflict where the ARN is known."""

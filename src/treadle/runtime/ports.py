@@ -331,7 +331,8 @@ class Call:
     """A task as an integration sees it.
 
     `again` tells that an earlier call for the same wait may have happened. `idempotency` is the same for every call
-    of one wait, and differs between attempts.
+    of one wait, and differs between attempts. `trace` is the header of X-Ray that tells whoever is called which trace
+    this is.
     """
 
     execution_arn: str
@@ -346,6 +347,7 @@ class Call:
     job: Json = None
     heartbeat: float | None = None
     state: str = ""
+    trace: str | None = None
     accepted: Callable[[Json], Awaitable[None]] = field(repr=False, default=lambda job: _nothing())
 
 
