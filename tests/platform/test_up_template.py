@@ -129,7 +129,7 @@ def test_a_stack_goes_on_after_a_kill_changes_while_it_is_watched_and_leaves_not
     assert "has ended" in treadle("down", "--data", str(second.data)).stdout
     second.end(signal.SIGTERM)
     assert gone(cloud)
-    assert "is empty" in treadle("down", "--data", str(second.data), "--delete").stdout
+    assert "is deleted" in treadle("down", "--data", str(second.data), "--delete").stdout
     assert not (second.data / "cloud").exists()
 
 

@@ -5,6 +5,7 @@ Owns looking from outside, at the files of a data folder. Nothing here needs a r
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import platform
@@ -13,7 +14,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +36,12 @@ _PATIENCE: Final = 20.0
 """Seconds that a process may take to end."""
 
 data: Any = click.option(
-    "--data", default=DEFAULT_STORE, show_default=True, metavar="DIR", help="The folder where everything is kept."
+    "--data",
+    type=click.Path(file_okay=False),
+    default=DEFAULT_STORE,
+    show_default=True,
+    metavar="DIR",
+    help="The folder where everything is kept.",
 )
 
 
@@ -44,6 +52,9 @@ def status(data: str, as_json: bool) -> int:
     """Show what is up, and the resources of its stack."""
     folder = Path(data)
     here, state = present(folder), read_state(folder)
+    if here is not None and here.stack is None:
+        # It is up without the template that was there another time.
+        state = None
     resources = [] if state is None else list(state.resources)
     endpoint = "" if here is None else here.endpoint
     if as_json:
@@ -73,18 +84,22 @@ def down(data: str, delete: bool) -> int:
     if here is not None:
         _end(here)
         click.echo(f"treadle at {here.endpoint} has ended.")
+    elif (left := leftover(folder)) is not None:
+        _signal(left, signal.SIGKILL)
+        click.echo(f"Nothing is up on {folder}. Its local cloud, process {left}, was left behind and has ended.")
     elif not delete:
         click.echo(f"Nothing is up on {folder}.")
     if delete:
         for name in _kept(folder):
             path = folder / name
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        click.echo(f"{folder} is empty.")
+        others = folder.is_dir() and any(folder.iterdir())
+        click.echo(f"What treadle kept in {folder} is deleted{'; other files there stay' if others else ''}.")
     return OK
 
 
 def _end(here: Presence) -> None:
-    os.kill(here.pid, signal.SIGTERM)
+    _signal(here.pid, signal.SIGTERM)
     until = time.monotonic() + _PATIENCE
     while here.alive:
         if time.monotonic() > until:
@@ -94,9 +109,18 @@ def _end(here: Presence) -> None:
         time.sleep(0.05)
 
 
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        raise Problem(f"Process {pid} is another user's: ask that user, or root, to end it.") from None
+
+
 def _kept(folder: Path) -> Iterator[str]:
     """The files that `treadle up` makes in its folder, and no other."""
-    ours = ("cloud", "inline", "stack.json", "stack.new", "up.json", "treadle.db")
+    ours = ("cloud", "functions", "inline", "stack.json", "stack.new", "up.json", "up.json.new")
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name in ours or path.name.startswith("treadle.db"):
             yield path.name
@@ -128,29 +152,58 @@ def _examined(folder: Path, port: int) -> Iterator[tuple[bool, str]]:
     if here is not None:
         yield True, f"treadle is up at {here.endpoint} (process {here.pid})"
     else:
-        free = _free(port)
-        yield (
-            free,
-            f"port {port} is free" if free else f"port {port} is in use: choose another with `treadle up --port`",
-        )
-    holder = folder if folder.exists() else folder.absolute().parent
-    writable = os.access(holder, os.W_OK)
-    yield writable, f"{folder} can be written" if writable else f"{folder} cannot be written: choose another --data"
+        yield _port(port)
+        if (folder / "up.json").exists():
+            yield True, f"the last `treadle up` on {folder} was killed: the next one goes on with what was kept"
+    yield _writable(folder)
     left = leftover(folder)
     if left is None:
         yield True, "no process was left behind"
     else:
-        yield False, f"process {left} of a local cloud was left behind: end it with `kill {left}`"
+        yield False, f"process {left} of a local cloud was left behind: end it with `treadle down --data {folder}`"
     elsewhere = os.environ.get("AWS_ENDPOINT_URL")
     ours = here.endpoint if here is not None else f"http://127.0.0.1:{port}"
-    yield elsewhere in (None, ours), f"AWS_ENDPOINT_URL is {elsewhere or 'not set: clients talk to AWS'}"
+    if elsewhere is None:
+        yield True, "AWS_ENDPOINT_URL is not set: clients of this shell talk to AWS"
+    elif elsewhere.rstrip("/") == ours:
+        yield True, f"AWS_ENDPOINT_URL is {elsewhere}"
+    else:
+        yield (
+            False,
+            (
+                f"AWS_ENDPOINT_URL is {elsewhere}: clients of this shell go there. To send them here: "
+                f"`export AWS_ENDPOINT_URL={ours}`"
+            ),
+        )
 
 
-def _free(port: int) -> bool:
+def _port(port: int) -> tuple[bool, str]:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            return False, f"port {port} is for root alone: choose one above 1023 with `treadle up --port`"
         except OSError:
-            return False
-    return True
+            whose = "a treadle with another --data" if _speaks(port) else "another program"
+            return False, f"port {port} is in use by {whose}: choose another with `treadle up --port`"
+    return True, f"port {port} is free"
+
+
+def _speaks(port: int) -> bool:
+    """Whether a treadle listens at a port."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+            return "version" in json.loads(answer.read(65536))
+    except (OSError, ValueError, TypeError, http.client.HTTPException):
+        return False
+
+
+def _writable(folder: Path) -> tuple[bool, str]:
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    try:
+        # What the rights say is not the whole truth: the file system may be read-only or full.
+        with tempfile.TemporaryFile(dir=there):
+            return True, f"{folder} can be written"
+    except OSError as error:
+        return False, f"{folder} cannot be written ({error.strerror}): choose another --data"

@@ -22,7 +22,12 @@ PORT: Final = 8083
 @click.option("--port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="The port; 0: any free.")
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The address to listen at.")
 @click.option(
-    "--data", default=DEFAULT_STORE, show_default=True, metavar="DIR", help="The folder where everything is kept."
+    "--data",
+    type=click.Path(file_okay=False),
+    default=DEFAULT_STORE,
+    show_default=True,
+    metavar="DIR",
+    help="The folder where everything is kept.",
 )
 @click.option(
     "--store",

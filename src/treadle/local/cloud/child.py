@@ -87,7 +87,6 @@ class Child:
                 stdin=PIPE, stdout=PIPE, stderr=errors, env=_environment(), start_new_session=True,
             )  # fmt: skip
         self._process = process
-        (self.folder / PID_FILE).write_text(f"{process.pid}\n")
         assert process.stdout is not None
         ready: dict[str, Any] = {}
         try:
@@ -99,6 +98,7 @@ class Child:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             raise CloudError(f"the local cloud does not start: {self._last_words()} (see {self.folder / LOG_FILE}).")
+        (self.folder / PID_FILE).write_text(f"{process.pid}\n")
         self._url = f"http://127.0.0.1:{ready['port']}"
         self.repeated, self.dropped = ready["repeated"], ready["dropped"]
         self.started_in = time.monotonic() - began

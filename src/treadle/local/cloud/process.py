@@ -13,9 +13,14 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from treadle.local.cloud import sealed
+
+if TYPE_CHECKING:
+    from treadle.local.cloud.journal import Journal
+
+_PATIENCE: Final = 5.0
 
 
 def main(folder: Path, endpoint: str) -> None:
@@ -29,7 +34,6 @@ def main(folder: Path, endpoint: str) -> None:
     import moto.sns.models as sns
     from moto.moto_server.threaded_moto_server import make_server  # pyright: ignore
 
-    from treadle.local.cloud.journal import Journal
     from treadle.local.cloud.living import kept
     from treadle.local.cloud.server import Cloud, Deliveries
 
@@ -38,7 +42,7 @@ def main(folder: Path, endpoint: str) -> None:
     cast("Any", sns).requests = deliveries
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     dispatcher = moto.DomainDispatcherApplication(moto.create_backend_app)
-    journal = Journal(folder)
+    journal = _opened(folder)
     dropped = journal.compact(kept)
     cloud = Cloud(cast("Any", dispatcher), journal, deliveries, _Progress())
     serve = cast("Any", make_server)
@@ -47,6 +51,20 @@ def main(folder: Path, endpoint: str) -> None:
     ready = {"port": server.port, "repeated": cloud.repeated, "dropped": dropped, "seconds": took}
     print(json.dumps(ready), flush=True)
     server.serve_forever()
+
+
+def _opened(folder: Path) -> Journal:
+    """The journal; the process that had it may take a moment to notice that its parent is gone."""
+    from treadle.local.cloud.journal import Journal
+
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return Journal(folder)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                sys.exit("another local cloud works in this folder: `treadle doctor` finds it, `treadle down` ends it")
+            time.sleep(0.05)
 
 
 class _Progress:
