@@ -28,6 +28,7 @@ from treadle.api.rates import Rates
 from treadle.api.redrives import Redrives
 from treadle.api.status import StatusChanges
 from treadle.catalog import Activities, Aliases, Machines, Tags, parse_arn
+from treadle.catalog.remembered import Remembered
 from treadle.errors import ApiError
 from treadle.functions import Functions
 from treadle.functions.registry import Registry
@@ -88,7 +89,7 @@ class Host:
         self.commits = Commits()
         self.closing = asyncio.Event()
         self.store = Watched(store, self._committed, self.census.written).view
-        self.machines = Machines(self.store, self.now, random.random, self.quotas.versions)
+        self.machines = Machines(Remembered(self.store).view, self.now, random.random, self.quotas.versions)
         self.aliases = Aliases(self.machines, self.now, self.quotas.aliases)
         self.activities = Activities(self.store, self.now)
         self.tags = Tags(self.machines, self.activities)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal
 
 from treadle.language.compile import compile_definition, plan_of
@@ -17,7 +18,7 @@ LONGEST_EXPRESS: Final = 300.0
 _PLANS: Final = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StateMachine:
     """A state machine as an execution sees it. `definition` is its text, `revision` what the catalog calls it."""
 
@@ -30,7 +31,7 @@ class StateMachine:
     alias_arn: str | None = None
     revision: str | None = None
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """What names the definition in the store."""
         return hashlib.sha256(self.definition.encode("utf-8", "surrogatepass")).hexdigest()
