@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,7 @@ import uvicorn
 import yaml
 from approval_functions import Deployed, answered
 from approval_template import SAM
+from small_service import Answering
 
 from treadle.api.app import StatesApp
 from treadle.api.host import Host
@@ -59,9 +60,9 @@ class Routes:
         self.functions: dict[str, Any] = {}
         routes = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Answering):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                body = self.body()
                 faults = routes.faults.get(self.path)
                 if faults and faults[0] == 0:
                     self.close_connection = faults.pop(0) == 0
@@ -75,13 +76,7 @@ class Routes:
                     if routes.lost.pop(self.path, 0):
                         self.close_connection = True
                         return
-                self.send_response(status)
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Nothing is printed."""
+                self.give(status, content)
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from approval_functions import Deployed, importable
 from approval_workflow import Engine, Routes, Workflow
+from small_service import Answering, at_work
 
 from local_cloud import LocalCloud
 
@@ -28,22 +28,16 @@ class Decisions:
         """What happens before the next answer."""
         decisions = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Answering):
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                body = json.loads(self.body())
                 if decisions.before is not None:
                     decisions.before()
                 error = decisions.errors.pop(0) if decisions.errors else None
                 if error is None:
                     decisions.sent.append((self.headers["x-amz-target"].partition(".")[2], body))
                 content = json.dumps({} if error is None else {"__type": error}).encode()
-                self.send_response(200 if error is None else 400)
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Nothing is printed."""
+                self.give(200 if error is None else 400, content)
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -69,12 +63,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 @pytest.fixture
 def decisions() -> Iterator[Decisions]:
     made = Decisions()
-    thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
-    thread.join()
+    with at_work(made.server):
+        yield made
 
 
 @pytest.fixture
@@ -91,7 +81,6 @@ def functions(deployed: Deployed, decisions: Decisions, monkeypatch: pytest.Monk
 def workflow(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflow]:
     """The whole solution in virtual time, for all tests of a module."""
     routes = Routes()
-    serving = threading.Thread(target=routes.server.serve_forever, kwargs={"poll_interval": 0.02})
     called: dict[str, Any] = {}
     engine = Engine(deployed, tmp_path_factory.mktemp("engine") / "executions.db", called)
     with pytest.MonkeyPatch.context() as patched, importable() as load:
@@ -102,9 +91,5 @@ def workflow(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> It
         called["call"] = lambda event: routes.functions["call"](event, None)
         bucket = deployed.cloud.unique("bucket")
         deployed.cloud.client("s3").create_bucket(Bucket=bucket)
-        serving.start()
-        with engine:
+        with at_work(routes.server), engine:
             yield Workflow(deployed, engine, routes, bucket)
-        routes.server.shutdown()
-        routes.server.server_close()
-        serving.join()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from approval_functions import Deployed, answered, event
+from small_service import Answering, at_work
 
 LEDGER = {"id": "ledger", "version": "1.9.0"}
 BILLING = {"id": "billing", "version": "2.4.1", "requires": [{"id": "ledger", "version": ">=1.8.0,<2.0.0"}]}
@@ -128,26 +128,15 @@ def service() -> Iterator[Any]:
     statuses: list[int] = []
     came: list[dict[str, str]] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
+            self.body()
             came.append({name.lower(): value for name, value in self.headers.items()})
-            content = b'{"fine": true}'
-            self.send_response(statuses.pop(0))
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.give(statuses.pop(0), b'{"fine": true}')
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing is printed."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield SimpleNamespace(statuses=statuses, came=came, url=f"http://127.0.0.1:{server.server_port}")
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with at_work(server):
+        yield SimpleNamespace(statuses=statuses, came=came, url=f"http://127.0.0.1:{server.server_port}")
 
 
 def test_the_client_tells_what_is_worth_another_try(

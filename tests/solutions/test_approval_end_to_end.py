@@ -17,11 +17,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from approval_workflow import RELEASE, soon
 from click.testing import CliRunner, Result
 
 from treadle.cli.app import cli
@@ -31,7 +32,6 @@ from treadle.local.stack.state import read_state
 from treadle.solutions.approval import FOLDER
 
 DEADLINE = 60.0
-RELEASE = json.loads((FOLDER / "inputs" / "workflow-input.json").read_text())
 KEY = {"AKIAOPERATOR": "the-secret-of-the-operator"}
 
 
@@ -93,14 +93,6 @@ class Up:
 
     def ended(self, name: str) -> dict[str, Any]:
         return soon(lambda: None if (told := self.stack.results(name))["status"] == "RUNNING" else told)
-
-
-def soon(look: Callable[[], Any]) -> Any:
-    until = time.monotonic() + DEADLINE
-    while not (found := look()):
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.05)
-    return found
 
 
 def post(url: str, body: Any, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
