@@ -16,12 +16,14 @@ from treadle.language.plan import MapPlan
 from treadle.language.scope import Json, Scope
 from treadle.machine.interpreter import Moment
 from treadle.machine.journal import NOTHING, json_text
+from treadle.machine.limits import Limits
 
 
 class Backlog:
     """What was read and not yet given to a child, in order."""
 
-    def __init__(self, plan: MapPlan) -> None:
+    def __init__(self, plan: MapPlan, limits: Limits) -> None:
+        self._plan, self._limits = plan, limits
         self._selector = plan.selector
         # Each with its source and, where it was a member of an object, its key.
         self._items: deque[tuple[Json, str, str | None]] = deque()
@@ -33,9 +35,9 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._items)
 
-    def copy(self, plan: MapPlan) -> Backlog:
+    def copy(self) -> Backlog:
         """Another one that has the same."""
-        other = Backlog(plan)
+        other = Backlog(self._plan, self._limits)
         other._items = self._items.copy()
         other.read, other.taken, other.more = self.read, self.taken, self.more
         return other
@@ -49,15 +51,25 @@ class Backlog:
     def next(self, settings: Mapping[str, Json], moment: Moment) -> dict[str, Json] | None:
         """What the next child gets, as far as it is not simply the next item; None when more must be read first.
 
-        Raises StatesError where ItemSelector does.
+        Raises StatesError where ItemSelector does, and States.DataLimitExceeded for more than an input may have.
         """
         if not self._items or self.starved:
             return None
-        if settings.get("batcher") is None:
-            return NOTHING if self._selector is None else {"input": self._selected(0, settings, moment)}
-        note = self._batch(settings, moment)
-        self.starved = note is None
+        if settings.get("batcher") is not None:
+            note = self._batch(settings, moment)
+            self.starved = note is None
+        else:
+            note = NOTHING if self._selector is None else {"input": self._selected(0, settings, moment)}
+        if note is not None:
+            self._check(note["input"] if "input" in note else self._items[0][0])
         return note
+
+    def _check(self, input: Json) -> None:
+        # AWS 'ItemReader': an item of a data set may have 8 MB, the input of its child no more than any other.
+        size, most = len(json_text(input).encode("utf-8", "surrogatepass")), self._limits.payload_bytes
+        if size > most:
+            told = f"The input of the child that begins with item {self.taken} of '{self._plan.name}' has {size} bytes"
+            raise StatesError("States.DataLimitExceeded", f"{told}, more than the maximum of {most}.")
 
     def take(self, note: Mapping[str, Any]) -> tuple[Json, dict[str, Json] | None, int]:
         """The next items are a child's: its input, the `Map` part of its context object and how many they are."""

@@ -24,6 +24,7 @@ from treadle.language.scope import Json
 from treadle.machine.commands import Cancel
 from treadle.machine.interpreter import Moment
 from treadle.machine.journal import NOTHING, Entry
+from treadle.machine.limits import Limits
 from treadle.machine.map_events import (
     ChildClosed,
     CloseRun,
@@ -68,12 +69,12 @@ _WAITING: Final = 3
 class MapRun:
     """Where a map run stands, and what it does next."""
 
-    def __init__(self, plan: MapPlan) -> None:
+    def __init__(self, plan: MapPlan, limits: Limits | None = None) -> None:
         assert plan.distribution is not None
         self.plan = plan
         self.status: RunStatus | None = None
         self.settings: dict[str, Json] = {}
-        self.backlog = Backlog(plan)
+        self.backlog = Backlog(plan, limits or Limits())
         self.statuses = bytearray()  # by child
         self.sizes = array("L")  # items, by child
         self.tally = [[0, 0] for _ in _STATUSES]  # children and items, by status

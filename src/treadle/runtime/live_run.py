@@ -236,7 +236,7 @@ class LiveRun:
         assert summary.parent is not None and summary.member is not None
         parent = await self._household.lives.get(summary.parent[0])
         plan = await self._plan(summary.definition, summary.member.state)
-        run = MapRun(plan)
+        run = MapRun(plan, self._host.limits)
         async for entries in store.pieces(self.arn):
             for entry in entries:
                 run.apply(entry)
@@ -271,7 +271,7 @@ class LiveRun:
             trace_header=passed_on(parent.summary, row.wait),
             member=Member(self.arn, command.state),
         )
-        state = self._made(MapRun(plan), summary, parent, under_way=False)
+        state = self._made(MapRun(plan, self._host.limits), summary, parent, under_way=False)
         items = None if plan.items is None else frame.items
         request = RunRequested(settings=command.settings, items=items, keys=frame.keys, redrives=command.redrive)
         await self._take(state, [(request, None)])

@@ -34,7 +34,7 @@ class Unstarted:
     async def records(self) -> AsyncIterator[Mapping[str, Json]]:
         """A record for each child: its input, as text. It has no name, for there is no execution."""
         self.children = self.items = 0
-        backlog = self._run.backlog.copy(self._run.plan)
+        backlog = self._run.backlog.copy()
         for each in self._drained(backlog):
             yield each
         if not backlog.more or self._pages is None:

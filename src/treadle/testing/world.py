@@ -307,7 +307,7 @@ class World:
         frame = parent.execution.waiting[command.wait]
         items = frame.items if plan.items is not None else None
         request = RunRequested(settings=command.settings, items=items, keys=frame.keys)
-        host = self._map_hosts[command.arn] = _MapHost(self, parent, command, MapRun(plan), tell)
+        host = self._map_hosts[command.arn] = _MapHost(self, parent, command, MapRun(plan, self.limits), tell)
         host.send(request)
 
 

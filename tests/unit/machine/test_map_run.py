@@ -94,6 +94,19 @@ def test_the_members_of_an_object_that_is_read_carry_their_keys_page_by_page() -
     assert [child.input for child in hosted.started] == [{"k": "z", "v": 3}]
 
 
+@pytest.mark.parametrize("batcher", [None, {"maxItems": 2, "maxBytes": None, "input": None}])
+def test_an_input_that_is_too_large_for_a_child_fails_the_run(batcher: dict[str, Any] | None) -> None:
+    hosted = Hosted(["a", "b" * 300_000], batcher=batcher)
+    assert hosted.closing is not None
+    assert hosted.closing.error == "States.DataLimitExceeded"
+    assert "more than the maximum of 262144" in (hosted.closing.cause or "")
+
+
+def test_an_item_selector_may_choose_what_fits_of_a_large_item() -> None:
+    hosted = Hosted([{"id": 7, "text": "b" * 300_000}], selector={"id.$": "$$.Map.Item.Value.id"})
+    assert [child.input for child in hosted.started] == [{"id": 7}]
+
+
 def test_an_item_selector_is_evaluated_for_every_item() -> None:
     hosted = Hosted(["a"], selector={"v.$": "$$.Map.Item.Value", "i.$": "$$.Map.Item.Index"})
     assert hosted.started[0].input == {"v": "a", "i": 0}
@@ -315,7 +328,7 @@ def test_a_reader_that_fails_late_leaves_what_was_done_to_the_writer() -> None:
 def test_what_is_left_is_told_as_inputs_of_children() -> None:
     batcher = {"maxItems": 2, "maxBytes": None, "input": {"b": 1}}
     run = Hosted([1, 2, 3, 4, 5], concurrency=1, batcher=batcher).run
-    left = [*run.backlog.copy(run.plan).drain(run.settings, MOMENT)]
+    left = [*run.backlog.copy().drain(run.settings, MOMENT)]
     extra = {"BatchInput": {"b": 1}}
     assert left == [({**extra, "Items": [3, 4]}, 2), ({**extra, "Items": [5]}, 1)]
     assert len(run.backlog) == 3
@@ -323,7 +336,7 @@ def test_what_is_left_is_told_as_inputs_of_children() -> None:
 
 def test_what_an_item_selector_cannot_take_is_left_as_it_was_read() -> None:
     run = Hosted([{"a": 1}, {}], concurrency=1, selector={"v.$": "$$.Map.Item.Value.a"}).run
-    assert [*run.backlog.copy(run.plan).drain(run.settings, MOMENT)] == [({}, 1)]
+    assert [*run.backlog.copy().drain(run.settings, MOMENT)] == [({}, 1)]
 
 
 def test_an_update_takes_effect_at_once() -> None:

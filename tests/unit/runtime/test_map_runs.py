@@ -176,6 +176,26 @@ def test_no_more_children_run_than_the_concurrency_allows_until_it_is_updated(st
     run(work())
 
 
+def test_thousands_of_children_wait_at_the_same_time(store: Store) -> None:
+    """More than are kept in memory when nothing happens in them, and more than start at once."""
+
+    async def work() -> None:
+        async with open_engine(store, reader=Pages(list(range(2500)))) as engine:
+            state = distributed({"Type": "Wait", "Seconds": 1000}, ItemReader=READER, MaxConcurrency=2300)
+            arn = await started(engine, state, {})
+            await engine.clock.sleep_until(engine.clock.now() + 500)
+            [summary] = await engine.map_runs.list(arn)
+            assert (summary.progress.children.running, summary.progress.children.pending) == (2300, 200)
+            await engine.map_runs.update(summary.arn, concurrency=2400)
+            await engine.clock.sleep_until(engine.clock.now() + 100)
+            [summary] = await engine.map_runs.list(arn)
+            assert (summary.progress.children.running, summary.progress.children.pending) == (2400, 100)
+            assert (await closed(engine, arn)).status == "SUCCEEDED"
+            assert (await engine.result(arn)).output == list(range(2500))
+
+    run(work())
+
+
 async def odd_ones_fail(call: Call) -> Any:
     if call.arguments % 2:
         raise StatesError("Odd", "it is odd")
