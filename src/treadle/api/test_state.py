@@ -17,8 +17,10 @@ from typing import Any, Final
 
 from treadle.api.host import Host
 from treadle.api.request import Answer, Request
+from treadle.api.trial_http import HttpTrace
 from treadle.api.trial_request import wanted
 from treadle.errors import ApiError, StatesError
+from treadle.integrations.http import witnessed
 from treadle.language.scope import Json
 from treadle.machine.commands import RunTask
 from treadle.machine.events import Event, TaskErred, TaskReturned, TimerDue
@@ -43,10 +45,12 @@ async def test(host: Host, request: Request) -> Answer:
     now = host.now()
     moment = Moment(now, random.Random(), lambda wait: uuid.uuid4().hex)
     trial = Trial(asked.state, asked.language, asked.input, moment, asked.setting, asked.mock, asked.map_setting)
+    trace = HttpTrace(asked.reveal)
     if trial.waits_for() is not None:
         try:
             async with asyncio.timeout(LONGEST):
-                await _work(trial, host.integrations, asked.setting.identity.arn, now)
+                with witnessed(trace):
+                    await _work(trial, host.integrations, asked.setting.identity.arn, now)
         except TimeoutError:
             raise ApiError("ValidationException", f"The test took longer than {LONGEST:g} seconds.") from None
     if asked.map_setting.failures > trial.items:
@@ -54,7 +58,10 @@ async def test(host: Host, request: Request) -> Answer:
             "ValidationException",
             "Map iteration failure count must be less than or equal to the number of Map iterations",
         )
-    return _answer(trial.verdict(), asked.level)
+    answer = _answer(trial.verdict(), asked.level)
+    if asked.level == "TRACE":
+        answer["inspectionData"] |= trace.told
+    return answer
 
 
 async def _work(trial: Trial, integrations: Mapping[str, Integration], arn: str, now: float) -> None:

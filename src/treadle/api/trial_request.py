@@ -177,10 +177,12 @@ def _check_failures(state: StatePlan, configuration: Mapping[str, Any], map_sett
     for name in ("mapIterationFailureCount", "mapItemReaderData"):
         if name in configuration and not isinstance(state, MapPlan):
             raise _refused(f"{name[0].upper()}{name[1:]} is only supported for Map states.")
-    if map_setting.items is not None and isinstance(state, MapPlan):
+    if map_setting.data is not None and isinstance(state, MapPlan):
         reader = None if state.distribution is None else state.distribution.reader
         if reader is None:
             raise _refused("MapItemReaderData is only supported for Map states with an ItemReader.")
+        if reader.config is None and not is_array(map_setting.data[0]):
+            raise _refused("MapItemReaderData must be a JSON array.")
 
 
 # ---- mocks -------------------------------------------------------------------------------------------------------
@@ -259,12 +261,12 @@ def _setting(request: Request, plan: Plan, state: StatePlan, input: Json, config
 
 
 def _map_setting(configuration: Mapping[str, Any]) -> MapSetting:
-    items: Json = None
-    if configuration.get("mapItemReaderData") is not None:
-        items = _json(configuration["mapItemReaderData"], "ValidationException", "MapItemReaderData must be valid JSON")
-        if not is_array(items):
+    data: tuple[Json] | None = None
+    if (text := configuration.get("mapItemReaderData")) is not None:
+        data = (_json(text, "ValidationException", "MapItemReaderData must be valid JSON"),)
+        if not is_array(data[0]) and not is_object(data[0]):
             raise _refused("MapItemReaderData must be a JSON array.")
-    return MapSetting(items, configuration.get("mapIterationFailureCount") or 0)
+    return MapSetting(data, configuration.get("mapIterationFailureCount") or 0)
 
 
 def _json(text: str, code: str, words: str) -> Json:

@@ -12,13 +12,16 @@ definition may retry: it alone knows whether a second POST does harm.
 from __future__ import annotations
 
 import ssl
-from typing import Final
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final, TypeAlias
 
 from treadle.errors import StatesError
 from treadle.integrations.arguments import expect_action, members
-from treadle.integrations.connections import Authorised
+from treadle.integrations.connections import Additions, Authorised
 from treadle.integrations.http_answers import output_of, status_text
-from treadle.integrations.http_client import SOCKET, Answer, HttpClient, Turns
+from treadle.integrations.http_client import SOCKET, Answer, HttpClient, Request, Turns
 from treadle.integrations.http_request import Wanted, request_of, wanted_of
 from treadle.language.scope import Json
 from treadle.runtime.ports import Call, Redelivery
@@ -33,8 +36,23 @@ _DIED: Final = (
     "The process that sent this request ended before the answer came, and a {} must not be repeated unasked: "
     "give it an Idempotency-Key header, or retry States.TaskFailed."
 )
+Witness: TypeAlias = Callable[[Request, Request, Answer | None], None]
+"""Sees a request without what the connection adds, the request as it is sent, and the answer once it is there."""
+
+_WITNESS: ContextVar[Witness | None] = ContextVar("treadle-http-witness", default=None)
+
 _REFUSED: Final = (401, 407)
 """EventBridge gets a new token when one of these comes back."""
+
+
+@contextmanager
+def witnessed(witness: Witness) -> Generator[None]:
+    """Let somebody see what the calls within send and get. What the connection adds is secret: show it to nobody."""
+    token = _WITNESS.set(witness)
+    try:
+        yield
+    finally:
+        _WITNESS.reset(token)
 
 
 class HttpIntegration:
@@ -84,11 +102,22 @@ class HttpIntegration:
     async def _answer(self, wanted: Wanted, region: str) -> Answer:
         exchange = self._client.exchange
         additions = await self._connections.authorise(wanted.connection, exchange)
-        answer = await exchange(request_of(wanted, additions, region))
+        answer = await self._send(wanted, additions, region)
         if answer.status in _REFUSED and additions.token is not None:
             # Whoever refuses the token has not acted, so the request may be sent once more.
             additions = await self._connections.authorise(wanted.connection, exchange, additions.token)
-            answer = await exchange(request_of(wanted, additions, region))
+            answer = await self._send(wanted, additions, region)
+        return answer
+
+    async def _send(self, wanted: Wanted, additions: Additions, region: str) -> Answer:
+        request = request_of(wanted, additions, region)
+        witness = _WITNESS.get()
+        if witness is None:
+            return await self._client.exchange(request)
+        bare = request_of(wanted, Additions({}, {}, {}), region)
+        witness(bare, request, None)
+        answer = await self._client.exchange(request)
+        witness(bare, request, answer)
         return answer
 
 

@@ -12,7 +12,7 @@ state does is in `states/`, retry.py and dataflow.py as ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -29,6 +29,7 @@ from treadle.language.plan import (
 )
 from treadle.language.resources import Resource
 from treadle.language.scope import Json, Scope
+from treadle.language.values import is_array, is_object
 from treadle.machine.commands import RunTask, StartMapRun, StartTimer, Wait
 from treadle.machine.events import (
     Event,
@@ -44,6 +45,7 @@ from treadle.machine.execution import Execution
 from treadle.machine.frame import Failure, Frame, map_item
 from treadle.machine.interpreter import Interpreter, Moment
 from treadle.machine.journal import NOTHING, Entry
+from treadle.machine.map_items import Backlog
 from treadle.machine.probe import CATCH, NEXT, probed
 from treadle.machine.retry import first_match
 
@@ -83,9 +85,9 @@ class Mock:
 
 @dataclass(frozen=True, slots=True)
 class MapSetting:
-    """What a trial of a Map assumes. `items` are those that its reader would have read."""
+    """What a trial of a Map assumes. `data` is what its reader would find: items, or what ItemsPointer leads into."""
 
-    items: list[Json] | None = None
+    data: tuple[Json] | None = None
     failures: int = 0
 
 
@@ -204,8 +206,11 @@ class Trial:
         frame, state, noted = self._bench.execution.root, self.state, self._noted
         assert isinstance(state, MapPlan)
         settings = wait.settings
-        if self._map.items is not None:
-            frame.items = self._map.items
+        if self._map.data is not None:
+            try:
+                frame.items, frame.keys = self._read(self._map.data[0], settings["reader"]["config"])
+            except StatesError as error:
+                return MapRunClosed(wait.wait, None, error.name, error.cause)
         elif self._language == "JSONPath" and state.items is not None:
             keys = frame.keys
             noted["afterItemsPath"] = frame.items if keys is None else dict(zip(keys, frame.items, strict=True))
@@ -221,12 +226,24 @@ class Trial:
             return MapRunClosed(wait.wait, None, error.name, error.cause)
         self.items = len(items)
         if batcher := settings.get("batcher"):
-            noted["afterItemBatcher"] = _batches(items, batcher)
+            noted["afterItemBatcher"] = list(_batches(state, items, batcher, self._moment))
         if (failure := self._mock.failure) is not None:
             return MapRunClosed(wait.wait, None, failure.error, failure.cause)
         if _exceeded(self._map.failures, self.items, count, percentage):
             return MapRunClosed(wait.wait, None, "States.ExceedToleratedFailureThreshold", _EXCEEDED)
         return MapRunClosed(wait.wait, self._mock.result)
+
+    def _read(self, data: Json, config: Json) -> tuple[list[Json], list[str] | None]:
+        """The items in what a reader finds, and their keys where they are the members of an object."""
+        pointer = config.get("ItemsPointer") if is_object(config) else None
+        if pointer is not None:
+            data = self._noted["afterItemsPointer"] = _pointed(data, pointer)
+        if is_object(data):
+            return list(data.values()), list(data)
+        if not is_array(data):
+            # Observed on AWS, of an ItemReader.
+            raise StatesError("States.ItemReaderFailed", "Attempting to map over non-iterable node.")
+        return data, None
 
     def _selected(self, frame: Frame, state: MapPlan) -> list[Json]:
         if state.selector is None:
@@ -315,8 +332,22 @@ def _exceeded(failures: int, items: int, count: int | None, percentage: float | 
     return percentage is not None and items > 0 and failures * 100 / items > percentage
 
 
-def _batches(items: list[Json], batcher: Any) -> list[Json]:
-    """The items as the children of a batching Map would get them. AWS 'ItemBatcher', MaxItemsPerBatch."""
-    most = batcher["maxItems"] or max(len(items), 1)
-    extra = {} if batcher["input"] is None else {"BatchInput": batcher["input"]}
-    return [{**extra, "Items": items[start : start + most]} for start in range(0, len(items), most)]
+def _batches(state: MapPlan, items: list[Json], batcher: Json, moment: Moment) -> Iterator[Json]:
+    """The items, which are selected already, as the children of a batching Map would get them."""
+    backlog = Backlog(replace(state, selector=None))
+    backlog.add(items, "STATE_DATA", None, more=False)
+    while (note := backlog.next({"batcher": batcher}, moment)) is not None:
+        yield backlog.take(note)[0]
+
+
+def _pointed(data: Json, pointer: str) -> Json:
+    """What a JSON Pointer (RFC 6901) leads to."""
+    for token in pointer.split("/")[1:]:
+        name = token.replace("~1", "/").replace("~0", "~")
+        if is_object(data) and name in data:
+            data = data[name]
+        elif is_array(data) and name.isdecimal() and int(name) < len(data):
+            data = data[int(name)]
+        else:
+            raise StatesError("States.ItemReaderFailed", f"ItemsPointer '{pointer}' names nothing in the data.")
+    return data

@@ -194,6 +194,17 @@ def test_a_batching_map_shows_its_batches() -> None:
     ]
 
 
+def test_batches_are_bounded_by_bytes_too() -> None:
+    batcher = {"MaxItemsPerBatch": 3, "MaxInputBytesPerBatch": 31}
+    fields = {"Type": "Map", "ItemProcessor": DISTRIBUTED, "ItemBatcher": batcher, "End": True}
+    notes = told(fields, ["a" * 12, "b" * 2, "c", "d", "e", "f" * 90], Mock([]))[3]
+    assert [each["Items"] for each in notes["afterItemBatcher"]] == [
+        ["a" * 12, "b" * 2],
+        ["c", "d", "e"],
+        ["f" * 90],
+    ]
+
+
 @pytest.mark.parametrize(
     ("tolerated", "failures", "status"),
     [
@@ -214,12 +225,54 @@ def test_a_map_fails_when_more_fails_than_it_tolerates(tolerated: Any, failures:
         assert verdict.failure is not None and verdict.failure.error == "States.ExceedToleratedFailureThreshold"
 
 
+POINTS: dict[str, Any] = {
+    "Type": "Map",
+    "ItemReader": {
+        "Resource": "arn:aws:states:::s3:getObject",
+        "ReaderConfig": {"InputType": "JSON", "ItemsPointer": "/a~1b/0/n"},
+        "Parameters": {"Bucket": "b", "Key": "k"},
+    },
+    "ItemSelector": {"v.$": "$$.Map.Item.Value", "i.$": "$$.Map.Item.Index"},
+    "ItemProcessor": DISTRIBUTED,
+    "End": True,
+}
+
+
 def test_a_reader_is_not_asked_when_its_items_are_given() -> None:
     reader = {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "JSON"}, "Parameters": {}}
     fields = {"Type": "Map", "ItemReader": reader, "ItemProcessor": DISTRIBUTED, "End": True}
-    trial = tried(fields, {}, Mock(["r"]), map_setting=MapSetting(items=[1, 2]))
+    trial = tried(fields, {}, Mock(["r"]), map_setting=MapSetting(([1, 2],)))
     assert trial.waits_for() is None
     assert trial.verdict().output == ["r"] and trial.items == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "pointed", "selected"),
+    [
+        ({"a/b": [{"n": [5, 6]}]}, [5, 6], [{"v": 5, "i": 0}, {"v": 6, "i": 1}]),
+        ({"a/b": [{"n": {"x": 5}}]}, {"x": 5}, [{"v": 5, "i": 0}]),
+    ],
+)
+def test_what_a_pointer_leads_to_has_the_items(data: Any, pointed: Any, selected: Any) -> None:
+    trial = tried(POINTS, {}, Mock([]), map_setting=MapSetting((data,)))
+    assert trial.waits_for() is None
+    notes = trial.verdict().notes
+    assert (notes["afterItemsPointer"], notes["afterItemSelector"]) == (pointed, selected)
+    assert "afterItemsPath" not in notes
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        ({"a/b": []}, "ItemsPointer '/a~1b/0/n' names nothing in the data."),
+        ({"a/b": [{"n": 7}]}, "Attempting to map over non-iterable node."),
+    ],
+)
+def test_a_pointer_that_leads_nowhere_fails_the_reader(data: Any, cause: str) -> None:
+    trial = tried(POINTS, {}, Mock([]), map_setting=MapSetting((data,)))
+    assert trial.waits_for() is None
+    failure = trial.verdict().failure
+    assert failure is not None and (failure.error, failure.cause) == ("States.ItemReaderFailed", cause)
 
 
 def test_variables_are_seen_and_those_assigned_are_told() -> None:
