@@ -22,6 +22,10 @@ from treadle.runtime.machines import StateMachine
 from treadle.runtime.ports import Call, Redelivery
 
 _SUFFIX: Final = ".sync:2"
+_NOT_WAITED_FOR: Final = (
+    "This operation is not supported by this type of state machine: an Express child is started without .sync, "
+    "or run by aws-sdk:sfn:startSyncExecution"
+)
 
 
 class Machines(Protocol):
@@ -67,6 +71,9 @@ class StatesIntegration:
         name = name or call.idempotency
         try:
             if machine.type == "EXPRESS" and self._express is not None:
+                if call.resource.partition(".")[2].startswith("sync"):
+                    # AWS: it cannot be described, so nobody could tell how it ended.
+                    raise ApiError("StateMachineTypeNotSupported", _NOT_WAITED_FOR)
                 return await self._express().start(machine, input, name, trace_header=call.trace)
             return await engine.start(machine, input, name, parent=parent, trace_header=call.trace)
         except ApiError as error:

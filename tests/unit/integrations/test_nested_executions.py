@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from treadle.errors import ApiError, StatesError
 from treadle.integrations.states import Machines, StatesIntegration
 from treadle.runtime.clock import VirtualClock
 from treadle.runtime.engine import Engine
+from treadle.runtime.express import Express
 from treadle.runtime.machines import StateMachine
 from treadle.runtime.ports import Call, Redelivery, Store
 from treadle.stores import MemoryStore, SqliteStore
@@ -121,6 +123,29 @@ def test_a_plain_start_gives_the_child_and_does_not_wait(store: Store) -> None:
             assert result.output["ExecutionArn"] == child.arn and result.output["StartDate"] == START * 1000
             assert (await closed(engine, child.arn)).output == {"n": 1}
 
+    run(work())
+
+
+@pytest.mark.parametrize("pattern", ["", ".sync", ".sync:2"])
+def test_an_express_child_is_started_but_not_waited_for(pattern: str, store: Store) -> None:
+    async def work() -> None:
+        quick = replace(machine("quick", P={"Type": "Pass"}), type="EXPRESS")
+        logged: list[str] = []
+        express = Express(engine, lambda summary, journal: logged.append(summary.status), lambda arn: None)
+        states = StatesIntegration(lambda: engine, _finding({quick.arn: quick}), lambda: express)
+        call = Call(arn_of("p"), 3, RESOURCE + pattern, {"StateMachineArn": quick.arn}, None, None, 0, "key")
+        async with engine:
+            if not pattern:
+                assert "quick" in (await states.call(call))["ExecutionArn"]
+                while not logged:
+                    await asyncio.sleep(0)
+            else:
+                with pytest.raises(StatesError, match="aws-sdk:sfn:startSyncExecution") as failed:
+                    await states.call(call)
+                assert failed.value.name == "StepFunctions.StateMachineTypeNotSupportedException"
+        assert len(logged) == (not pattern)
+
+    engine = open_engine(store)
     run(work())
 
 
