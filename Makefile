@@ -11,6 +11,8 @@ IN_PARALLEL := -n 2 --dist worksteal
 # Pyright would ask the npm registry whether a newer version exists.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start treadle hundreds of times: its source is compiled once, whatever the machine says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check lint types test test-deep docs demo bench lock format
