@@ -188,6 +188,16 @@ def map_runs(work: Workload) -> None:
     until(lambda: work.sum_of("ApproximateMapRunBacklogSize") == 2)
     assert work.sum_of("ApproximateOpenMapRunCount") == work.sum_of("OpenMapRunLimit") == 1
     assert work.sum_of("OpenExecutionCountPerStateMachine", state_machine_arn=arn) == 3
+    [waiting] = work.states.list_map_runs(executionArn=third)["mapRuns"]
+    described = work.states.describe_map_run(mapRunArn=waiting["mapRunArn"])
+    assert (described["status"], described["itemCounts"]["pending"], described["itemCounts"]["total"]) == (
+        "RUNNING",
+        1,
+        1,
+    )
+    assert work.states.list_executions(mapRunArn=waiting["mapRunArn"])["executions"] == []
+    with pytest.raises(ClientError, match="before it has begun"):
+        work.states.update_map_run(mapRunArn=waiting["mapRunArn"], maxConcurrency=1)
     # One that nobody wants any more leaves the backlog; the next one begins when the first one has ended.
     work.states.stop_execution(executionArn=second)
     until(lambda: work.sum_of("ApproximateMapRunBacklogSize") == 1)

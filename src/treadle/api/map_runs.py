@@ -7,7 +7,6 @@ from treadle.api.executions import execution_arn
 from treadle.api.host import Host
 from treadle.api.request import Answer, Request, optional_seconds, present, seconds
 from treadle.catalog import parse_arn
-from treadle.errors import ApiError
 from treadle.machine.map_events import Counts
 from treadle.runtime.ports import Summary
 
@@ -51,17 +50,12 @@ async def update(host: Host, request: Request) -> Answer:
     """UpdateMapRun."""
     given = request.given
     arn = parse_arn(given["mapRunArn"], "mapRun")
-    try:
-        await host.engine.map_runs.update(
-            arn.text,
-            concurrency=given.get("maxConcurrency"),
-            tolerated_count=given.get("toleratedFailureCount"),
-            tolerated_percentage=given.get("toleratedFailurePercentage"),
-        )
-    except ApiError as error:
-        if error.code != "ValidationException":
-            raise
-        raise ApiError(error.code, error.message, reason="CANNOT_UPDATE_COMPLETED_MAP_RUN") from None
+    await host.engine.map_runs.update(
+        arn.text,
+        concurrency=given.get("maxConcurrency"),
+        tolerated_count=given.get("toleratedFailureCount"),
+        tolerated_percentage=given.get("toleratedFailurePercentage"),
+    )
     return {}
 
 

@@ -248,7 +248,22 @@ class LiveRun:
             self._do(state, command, again=True)
         return state
 
+    async def announced(self) -> Summary | None:
+        """The run as it would begin now, for one that waits for its turn; None where nobody wants it any more."""
+        if (begun := await self._new()) is None:
+            return None
+        state, request = begun
+        state.run.handle(request, self._moment(state.run), starts=0)
+        return msgspec.structs.replace(state.summary, progress=state.run.progress())
+
     async def _begin(self) -> _State | None:
+        if (begun := await self._new()) is None:
+            return None
+        state, request = begun
+        await self._take(state, [(request, None)])
+        return state
+
+    async def _new(self) -> tuple[_State, RunRequested] | None:
         row = self._wanted
         if row is None:
             return None
@@ -274,8 +289,7 @@ class LiveRun:
         state = self._made(MapRun(plan, self._host.limits), summary, parent, under_way=False)
         items = None if plan.items is None else frame.items
         request = RunRequested(settings=command.settings, items=items, keys=frame.keys, redrives=command.redrive)
-        await self._take(state, [(request, None)])
-        return state
+        return state, request
 
     async def _plan(self, definition: str, state: str) -> MapPlan:
         plan = (await self._household.plans.get(definition)).state(state)

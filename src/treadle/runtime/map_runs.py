@@ -183,16 +183,20 @@ class MapRuns:
         ResourceNotFound, ValidationException where the run has ended.
         """
         summary = await self.describe(arn)
+        if arn in self._backlog:
+            raise ApiError("ValidationException", "Map Run cannot be updated before it has begun.")
         event = RunUpdated(
             concurrency=concurrency, tolerated_count=tolerated_count, tolerated_percentage=tolerated_percentage
         )
         run = self._live.get(arn) if summary.status == "RUNNING" else None
         if run is None or not await run.ask(event):
-            raise ApiError("ValidationException", "Map Run cannot be updated after it has completed.")
+            told = "Map Run cannot be updated after it has completed."
+            raise ApiError("ValidationException", told, reason="CANNOT_UPDATE_COMPLETED_MAP_RUN")
 
     async def _find(self, arn: str) -> Summary | None:
         try:
             summary = await self._store.summary(arn)
         except NotFound:
-            return None
+            waiting = self._backlog.get(arn)
+            return None if waiting is None else await waiting.announced()
         return summary if summary.is_map_run else None
