@@ -22,8 +22,8 @@ from treadle.machine.limits import Limits
 class Backlog:
     """What was read and not yet given to a child, in order."""
 
-    def __init__(self, plan: MapPlan, limits: Limits) -> None:
-        self._plan, self._limits = plan, limits
+    def __init__(self, plan: MapPlan, limits: Limits | None = None) -> None:
+        self._plan, self._limits = plan, limits or Limits()
         self._selector = plan.selector
         # Each with its source and, where it was a member of an object, its key.
         self._items: deque[tuple[Json, str, str | None]] = deque()

@@ -74,7 +74,7 @@ class MapRun:
         self.plan = plan
         self.status: RunStatus | None = None
         self.settings: dict[str, Json] = {}
-        self.backlog = Backlog(plan, limits or Limits())
+        self.backlog = Backlog(plan, limits)
         self.statuses = bytearray()  # by child
         self.sizes = array("L")  # items, by child
         self.tally = [[0, 0] for _ in _STATUSES]  # children and items, by status
