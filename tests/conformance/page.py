@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .adapter import Case, Result, counts, needs
+from .adapter import LEVELS, Case, Result, counts, needs
 
 REASONS = Path(__file__).with_name("reasons.json")
 OVER_HTTP = Path(__file__).with_name("reasons_over_http.json")
@@ -60,9 +60,9 @@ def page(results: Sequence[Result], elsewhere: Iterable[Case]) -> str:
         _HEAD + _table(results),
         f"{needed.total()} more cases of these areas need what is not there: {others}.",
         "### Cases that do not reach core",
-        _listed("core"),
+        listed("core"),
         "### Cases that reach core but not full",
-        _listed("full"),
+        listed("full"),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -70,7 +70,26 @@ def page(results: Sequence[Result], elsewhere: Iterable[Case]) -> str:
 def page_over_http(results: Sequence[Result]) -> str:
     """The second part of docs/conformance.md."""
     parts = ["\n## Counts over HTTP", _table(results), "### Cases that do not reach core over HTTP"]
-    return "\n\n".join([*parts, _listed("core", OVER_HTTP)]) + "\n"
+    return "\n\n".join([*parts, listed("core", OVER_HTTP)]) + "\n"
+
+
+def contradictions(text: str, results: Sequence[Result], all_of: Counter[str]) -> list[str]:
+    """Where results of some cases, or all of an area, cannot be those that the page's second table counts.
+
+    `all_of` tells how many cases each area has.
+    """
+    rows = text.partition("## Counts over HTTP")[2].partition("###")[0].splitlines()
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows if row.startswith("| ")][2:]
+    told = {area: dict(zip(("cases", *LEVELS), map(int, numbers), strict=True)) for area, *numbers in cells}
+    found = [f"{area} has {number} cases" for area, number in all_of.items() if told[area]["cases"] != number]
+    for area, tally in counts(results).items():
+        for level in LEVELS if area != "total" else ():
+            reached, missed = tally[level], tally["cases"] - tally[level]
+            most_missed = told[area]["cases"] - told[area][level]
+            whole = tally["cases"] == all_of[area]
+            if reached > told[area][level] or missed > most_missed or (whole and reached != told[area][level]):
+                found.append(f"{area}: {reached} of {tally['cases']} reach {level}, the page has {told[area][level]}")
+    return found
 
 
 def _table(results: Sequence[Result]) -> str:
@@ -81,7 +100,7 @@ def _table(results: Sequence[Result]) -> str:
     return "\n".join(["| area | cases | full | core | outcome |", "| --- | ---: | ---: | ---: | ---: |", *rows])
 
 
-def _listed(level: str, of: Path = REASONS) -> str:
+def listed(level: str, of: Path = REASONS) -> str:
     """The cases below a level, by reason."""
     lines: list[str] = []
     for reason, cases in reasons(level, of).items():

@@ -22,11 +22,11 @@ async def logging_of(host: Host, given: Mapping[str, Any] | None) -> Mapping[str
         return None
     level: str = given.get("level", "OFF")
     destinations: list[Any] = given.get("destinations") or []
-    groups = [group_of(each) for each in destinations]
+    groups = [group for each in destinations if (group := group_of(each))]
     if len(groups) > 1 or (level != "OFF" and not groups):
         raise _unusable("Must specify exactly one Log Destination.")
     for group in groups:
-        if not (group and group.startswith("arn:") and ":log-group:" in group and group.endswith(":*")):
+        if not (group.startswith("arn:") and ":log-group:" in group and group.endswith(":*")):
             raise _unusable("Log Destination is not valid: give the ARN of a log group that ends with :*.")
         if level != "OFF" and not await host.logs.has_group(group):
             raise _unusable("Log Destination not found.")

@@ -65,7 +65,9 @@ class LogDelivery:
 
     def offer(self, summary: Summary, entries: Sequence[Entry]) -> None:
         """Deliver what is wanted of these entries, when there is time."""
-        if self._endpoint is None or summary.revision is None or self._silent.get(summary.revision):
+        if self._endpoint is None or summary.revision is None or summary.is_map_run:
+            return
+        if self._silent.get(summary.revision):
             return
         try:
             self._queue.put_nowait(_Batch(summary, entries))
@@ -115,7 +117,11 @@ class LogDelivery:
                 self._silent[summary.revision] = True
             return
         data: bool = configuration.get("includeExecutionData", False)
-        records = list(log_records(summary.arn, batch.entries, level, data))
+        # What the summary counts, it counts with these entries.
+        before = summary.redrives - sum(entry.type == "ExecutionRedriven" for entry in batch.entries)
+        records = list(
+            log_records(summary.arn, batch.entries, level, data, redrives=before, map_run=summary.map_run_arn)
+        )
         if records:
             group: str = destinations[0]["cloudWatchLogsLogGroup"]["logGroupArn"]
             await asyncio.to_thread(self._put, group, summary, records)

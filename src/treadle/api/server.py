@@ -14,10 +14,13 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from treadle.errors import TreadleError
 
 HEADER_BYTES: Final = 64 * 1024
+HEADER_SECONDS: Final = 30.0
+"""How long a connection may take for its first request, and a request for its headers."""
 DRAIN_SECONDS: Final = 10
 """How long requests may take that are under way when the server stops."""
 _IDLE_SECONDS: Final = 65
@@ -47,6 +50,40 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvicorn.Config("", loop="auto", log_config=None).get_loop_factory()
 
 
+class Connection(HttpToolsProtocol):
+    """A connection, which ends when the headers of its next request do not: uvicorn would wait for good."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._wait()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its headers are there; the body is the application's."""
+        self._wait_no_more()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._wait_no_more()
+        self._late = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+
+    def _wait_no_more(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+
+
 class Server(uvicorn.Server):
     """Answers requests until SIGINT or SIGTERM.
 
@@ -60,7 +97,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 loop="none",

@@ -144,8 +144,9 @@ class Machines:
         return [each for each in found if each is not None]
 
     async def revision(self, machine_arn: str, id: str) -> Revision | None:
-        """A revision, as long as its state machine is there."""
-        return read(await self._store.document(REVISION, revision_key(machine_arn, id)), Revision)
+        """A revision, as long as its state machine is there; of a labelled ARN that of the whole state machine."""
+        arn = machine_arn.partition("/")[0]
+        return read(await self._store.document(REVISION, revision_key(arn, id)), Revision)
 
     async def definition(self, revision: Revision) -> str:
         """The text of a revision's definition."""

@@ -89,6 +89,7 @@ class Children:
             length=0,
             parent=(run.arn, command.index),
             trace_header=run.trace_header,
+            revision=run.revision,
             member=Member(run.arn, self._plan.name, command.index, command.items, command.redrive),
         )
         identity = Identity(

@@ -22,10 +22,19 @@ _DATA: Final = ("input", "output", "parameters", "inputDetails", "outputDetails"
 
 
 def log_records(
-    arn: str, journal: Iterable[Entry], level: Level = "ALL", include_data: bool = True
+    arn: str,
+    journal: Iterable[Entry],
+    level: Level = "ALL",
+    include_data: bool = True,
+    *,
+    redrives: int = 0,
+    map_run: str | None = None,
 ) -> Iterator[dict[str, Json]]:
-    """The records of a journal at a level, one per history event."""
-    redrives = 0
+    """The records of a journal, or of a part of one, at a level: one per history event.
+
+    `redrives` is how often the execution had been redriven before, `map_run` the map run whose child it is.
+    """
+    of_a_map_run: dict[str, Json] = {"map_run_arn": map_run} if map_run else {}
     for entry in journal:
         if entry.type == "ExecutionRedriven":
             redrives = entry.details["redriveCount"]
@@ -38,6 +47,7 @@ def log_records(
                 "event_timestamp": str(round(entry.at * 1000)),
                 "execution_arn": arn,
                 "redrive_count": str(redrives),
+                **of_a_map_run,
             }
 
 

@@ -284,6 +284,7 @@ class LiveRun:
             length=0,
             parent=(row.arn, row.wait),
             trace_header=passed_on(parent.summary, row.wait),
+            revision=parent.summary.revision,
             member=Member(self.arn, command.state),
         )
         state = self._made(MapRun(plan, self._host.limits), summary, parent, under_way=False)
