@@ -113,6 +113,7 @@ class KubernetesIntegration:
 
     async def _created(self, call: Call, cluster: Cluster, given: Mapping[str, Json]) -> Json:
         job, jobs = _marked(given.get("Job"), call.idempotency), _jobs(given)
+        LogOptions.of(given.get("LogOptions"))  # what is wrong with them is told before there is a job
         if call.again:
             found = await self._ask(call, cluster, "GET", jobs, {"labelSelector": [f"{_LABEL}={call.idempotency}"]})
             mine = at(body_of(found), "items.0")

@@ -280,10 +280,18 @@ def test_a_job_is_created_once_however_often_the_call_is_made(name: str, run: Ru
     run(work)
 
 
-@pytest.mark.parametrize("wanted", [None, "no JSON", [], {"metadata": 7}, {"metadata": {"labels": []}}])
-def test_what_is_no_job_is_not_sent(wanted: Any, run: Run) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        *({"Job": wanted} for wanted in (None, "no JSON", [], {"metadata": 7}, {"metadata": {"labels": []}})),
+        {"Namespace": 7},
+        {"LogOptions": "all"},
+        {"LogOptions": {"RetrieveLogs": True, "LogParameters": [1]}},
+    ],
+)
+def test_what_is_no_job_is_not_sent(more: Any, run: Run) -> None:
     async def work(tasks: Tasks) -> None:
-        assert (await tasks.failure(tasks.ask(RUN, Job=wanted))).name == "States.Runtime"
+        assert (await tasks.failure(tasks.ask(f"{RUN}.sync", **{"Job": job(), **more}))).name == "States.Runtime"
         assert tasks.cluster.asked == []
 
     run(work)
