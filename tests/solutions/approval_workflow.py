@@ -87,9 +87,8 @@ class Engine:
 
     def __init__(self, deployed: Deployed, store: Path, functions: dict[str, Any]) -> None:
         self._deployed, self._store, self._functions = deployed, store, functions
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
 
@@ -101,6 +100,7 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._thread.join()
+        self._listener.close()
 
     def let_pass(self, seconds: float) -> None:
         """Let this time pass, and everything happen that falls into it."""
@@ -119,9 +119,9 @@ class Engine:
         called = Callables(self._functions, on_the_loop=False)
         with self.clock.busy():
             async with Host(open_store(str(self._store)), functions=called, aws=aws, clock=self.clock) as host:
-                config = uvicorn.Config(StatesApp(host), port=self.port, log_config=None, lifespan="off", loop="none")
+                config = uvicorn.Config(StatesApp(host), log_config=None, lifespan="off", loop="none")
                 self._server = uvicorn.Server(config)
-                serving = asyncio.create_task(self._server.serve())
+                serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
                 while not self._server.started:
                     await asyncio.sleep(0.01)
                 self._ready.set()
