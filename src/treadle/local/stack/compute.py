@@ -140,6 +140,23 @@ class FunctionVersions:
         """Nothing is kept."""
 
 
+_HEEDED: Final = frozenset(
+    [
+        "Definition",
+        "DefinitionS3Location",
+        "DefinitionString",
+        "DefinitionSubstitutions",
+        "LoggingConfiguration",
+        "RoleArn",
+        "StateMachineName",
+        "StateMachineType",
+        "Tags",
+        "TracingConfiguration",
+    ]
+)
+"""Properties of a state machine that are heeded."""
+
+
 class StateMachines:
     """AWS::StepFunctions::StateMachine."""
 
@@ -150,7 +167,10 @@ class StateMachines:
         kind = str(wanted.properties.get("StateMachineType") or "STANDARD")
         arn = world.arn("states", f"stateMachine:{name}")
         try:
-            states.create_state_machine(name=name, type=kind, **self._settings(wanted))
+            tags = [
+                {"key": each["Key"], "value": as_text(each["Value"])} for each in items(wanted.properties.get("Tags"))
+            ]
+            states.create_state_machine(name=name, type=kind, tags=tags, **self._settings(wanted))
         except Exception as error:
             if code_of(error) != "StateMachineAlreadyExists":
                 raise TemplateError(f"{_told(error)}") from error
@@ -162,6 +182,7 @@ class StateMachines:
             attributes=self._attributes(arn, name, world),
             properties=wanted.properties,
             physical={"name": name, "kind": kind},
+            notices=tuple(f"{each} has no effect here" for each in sorted(wanted.properties.keys() - _HEEDED)),
         )
 
     def update(self, wanted: Wanted, made: Made, world: World) -> Made:
@@ -197,6 +218,9 @@ class StateMachines:
             "definition": definition_of(wanted),
             "roleArn": as_text(properties.get("RoleArn") or "arn:aws:iam::123456789012:role/local"),
         }
+        if "TracingConfiguration" in properties:
+            enabled = as_text(dig(properties, "TracingConfiguration", "Enabled")) == "true"
+            settings["tracingConfiguration"] = {"enabled": enabled}
         if "LoggingConfiguration" in properties:
             given = fields(properties["LoggingConfiguration"])
             groups = [

@@ -28,6 +28,56 @@ _BY_PROPERTY: Final = {
 }
 
 
+UNKNOWN: Final[Mapping[str, str]] = {
+    "AWS::IoT::TopicRule": "messages to IoT reach nothing here",
+    "AWS::Logs::SubscriptionFilter": "log events are kept and passed on to nobody",
+    "AWS::Pipes::Pipe": "nothing flows through it",
+    "AWS::Cognito::UserPool": "nobody can sign in, and its triggers are not called",
+}
+"""What follows where nothing stands behind a type."""
+
+_LOST: Final = {
+    ("AWS::S3::Bucket", "NotificationConfiguration"): "nothing hears of objects that are put or deleted",
+    ("AWS::S3::Bucket", "LifecycleConfiguration"): "objects stay until they are deleted",
+    ("AWS::S3::Bucket", "ReplicationConfiguration"): "objects stay in this bucket alone",
+    ("AWS::S3::Bucket", "WebsiteConfiguration"): "there is no website",
+}
+# Services that call functions here, if a template says so.
+_CALLERS: Final = re.compile(
+    r"(apigateway|events|lambda|s3|scheduler|secretsmanager|sns|sqs|states)\.amazonaws\.com|\d{12}|arn:aws:.*|\*"
+)
+_OF_STAGE: Final = {
+    "AccessLogSetting": "no access log is written",
+    "AccessLogSettings": "no access log is written",
+    "CacheClusterEnabled": "every request reaches its target",
+    "CanarySetting": "all requests go the one way",
+    "DefaultRouteSettings": "requests are not throttled",
+    "MethodSettings": "requests are neither throttled nor logged",
+    "RouteSettings": "requests are not throttled",
+    "TracingEnabled": "requests to the API are not traced",
+}
+
+
+def of_property(type: str, name: str) -> str:
+    """The notice of a property that nothing heeds."""
+    return f"{name} has no effect here{f': {_LOST[type, name]}' if (type, name) in _LOST else ''}"
+
+
+def of_stage(properties: Mapping[str, Json]) -> Iterator[str]:
+    """The notices of a stage of an API."""
+    for name in sorted(properties.keys() & _OF_STAGE.keys()):
+        if properties[name] not in (False, None, [], {}):
+            yield f"{name} has no effect here: {_OF_STAGE[name]}"
+
+
+def of_permission(properties: Mapping[str, Json]) -> Iterator[str]:
+    """The notices of an AWS::Lambda::Permission."""
+    principal = str(properties.get("Principal"))
+    if not _CALLERS.fullmatch(principal):
+        function = str(properties.get("FunctionName")).rpartition("function:")[2]
+        yield f"nothing of {principal} is here: it never calls the function {function}"
+
+
 def of_rule(properties: Mapping[str, Json]) -> Iterator[str]:
     """The notices of an AWS::Events::Rule."""
     for target in items(properties.get("Targets")):

@@ -7,18 +7,17 @@ effect, what moto's own CloudFormation makes, and the rest, which gets a name an
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from treadle.local.shapes import dig, fields, items
-from treadle.local.stack import compute
-from treadle.local.stack.consequences import of_rule_away
+from treadle.local.stack import compute, consequences
 from treadle.local.stack.existing import EXISTING, NOT_MADE
 from treadle.local.stack.made import Made, Support, Wanted
 from treadle.local.stack.names import physical_name
 from treadle.local.stack.registered import REGISTERED
-from treadle.local.stack.rows import code_of
+from treadle.local.stack.rows import Properties, code_of
 from treadle.local.stack.shaping import policy_text
 from treadle.local.stack.table import SETTINGS, TABLE, subscribe
 from treadle.local.stack.world import World
@@ -120,9 +119,11 @@ class Policies:
 class Named:
     """A type that gets a name and an ARN, and nothing behind them."""
 
-    def __init__(self, support: Support, notice: str = "") -> None:
+    def __init__(
+        self, support: Support, notice: str = "", notices: Callable[[str, Properties], Iterable[str]] | None = None
+    ) -> None:
         self._support: Support = support
-        self._notice = notice
+        self._notice, self._more = notice, notices
 
     def make(self, wanted: Wanted, world: World) -> Made:
         """Give the name."""
@@ -130,7 +131,6 @@ class Named:
         service = wanted.type.split("::")[1].lower() if wanted.type.count("::") > 1 else "custom"
         given = wanted.properties.get("Name") or wanted.properties.get(f"{kind}Name")
         name = given if isinstance(given, str) else physical_name(wanted.stack, wanted.name)
-        notices = [self._notice] if self._notice else []
         arn = world.arn(service, f"{kind.lower()}/{name}")
         if service == "iam":
             # IAM knows no regions.
@@ -142,8 +142,13 @@ class Named:
             attributes={"Arn": arn},
             properties=wanted.properties,
             support=self._support,
-            notices=tuple(notices),
+            notices=tuple(self._notices(wanted)),
         )
+
+    def _notices(self, wanted: Wanted) -> Iterable[str]:
+        if self._more is not None:
+            return self._more(wanted.type, wanted.properties)
+        return [self._notice] if self._notice else []
 
     def update(self, wanted: Wanted, made: Made, world: World) -> Made:
         """Give it again."""
@@ -206,9 +211,12 @@ class Moto:
         return physical_name(stack, name, 120)
 
 
-UNKNOWN: Final = Named(
-    "stub", "this type is not known here: it has a name and nothing behind it, calls to it will fail"
-)
+def _nothing_behind(type: str, properties: Properties) -> Iterable[str]:
+    what = consequences.UNKNOWN.get(type, "calls to it will fail")
+    yield f"this type is not known here: it has a name and nothing behind it, {what}"
+
+
+UNKNOWN: Final = Named("stub", notices=_nothing_behind)
 _ACCEPTED: Final = Named("accepted")
 
 ACCEPTED: Final = (
@@ -228,6 +236,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
     **REGISTERED,
     **dict.fromkeys(SETTINGS, Settings()),
     **dict.fromkeys(ACCEPTED, _ACCEPTED),
+    "AWS::Lambda::Permission": Named("accepted", notices=lambda _, given: consequences.of_permission(given)),
     "AWS::IAM::Policy": Policies(),
     "AWS::Lambda::Alias": compute.FunctionVersions(),
     "AWS::Lambda::Function": compute.Functions(),
@@ -249,7 +258,7 @@ _AWAY: Final[Mapping[str, Provider]] = {
         for each, provider in PROVIDERS.items()
         if each in REGISTERED or each in ACCEPTED or each.startswith(("AWS::Lambda", "AWS::StepFunctions"))
     },
-    "AWS::Events::Rule": replace(REGISTERED["AWS::Events::Rule"], notices=of_rule_away),
+    "AWS::Events::Rule": replace(REGISTERED["AWS::Events::Rule"], notices=consequences.of_rule_away),
     **EXISTING,
     **{each: Named("accepted", f"not made with --aws env: {what}") for each, what in NOT_MADE.items()},
 }

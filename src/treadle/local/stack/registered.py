@@ -17,7 +17,7 @@ from treadle.local.events.cron import InvalidSchedule
 from treadle.local.events.expression import read_expression
 from treadle.local.events.pattern import InvalidPattern, check_pattern
 from treadle.local.shapes import fields, items
-from treadle.local.stack.consequences import of_rule, of_schedule, of_source
+from treadle.local.stack.consequences import of_rule, of_schedule, of_source, of_stage
 from treadle.local.stack.made import Made, Wanted
 from treadle.local.stack.names import physical_name
 from treadle.local.stack.world import World
@@ -129,7 +129,7 @@ REGISTERED = {
     "AWS::ApiGatewayV2::Api": Registered(
         "http-api", "{short}", attributes={"ApiEndpoint": "{endpoint}/_api/{short}", "ApiId": "{short}"}
     ),
-    "AWS::ApiGatewayV2::Stage": Registered("http-stage", "{name}", name="StageName"),
+    "AWS::ApiGatewayV2::Stage": Registered("http-stage", "{name}", name="StageName", notices=of_stage),
     "AWS::ApiGatewayV2::Route": Registered("http-route", "{short}", attributes={"RouteId": "{short}"}),
     "AWS::ApiGatewayV2::Integration": Registered("http-integration", "{short}"),
     "AWS::ApiGatewayV2::Authorizer": Registered("http-authorizer", "{short}", attributes={"AuthorizerId": "{short}"}),
@@ -137,6 +137,6 @@ REGISTERED = {
         "rest-api", "{short}", attributes={"RootResourceId": "root", "RestApiId": "{short}"}
     ),
     "AWS::ApiGateway::Deployment": Registered("rest-deployment", "{short}", attributes={"DeploymentId": "{short}"}),
-    "AWS::ApiGateway::Stage": Registered("rest-stage", "{name}", name="StageName"),
+    "AWS::ApiGateway::Stage": Registered("rest-stage", "{name}", name="StageName", notices=of_stage),
 }
 """By type of resource."""

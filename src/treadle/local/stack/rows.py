@@ -15,6 +15,7 @@ import msgspec
 
 from treadle.language.scope import Json
 from treadle.local.shapes import dig
+from treadle.local.stack.consequences import of_property
 from treadle.local.stack.made import Made, Wanted
 from treadle.local.stack.names import physical_name
 from treadle.local.stack.shaping import arguments_of
@@ -105,7 +106,7 @@ class Row:
         self.after(world, id, properties)
         lost = sorted(set(left) - known - {self.name})
         notices = [self.notice] if self.notice else []
-        notices += [f"{each} has no effect here" for each in lost]
+        notices += [of_property(wanted.type, each) for each in lost]
         return Made(
             name=wanted.name,
             type=wanted.type,
