@@ -68,7 +68,7 @@ class ScenarioItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The way of the run, and nothing of treadle's own frames."""
         if isinstance(excinfo.value, ScenarioFailed):
-            return str(excinfo.value)
+            return f"{excinfo.value}\n\n{self.scenario.place}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
@@ -77,6 +77,7 @@ class ScenarioItem(pytest.Item):
 
 
 def _judge(outcome: Outcome) -> None:
+    __tracebackhide__ = True
     from treadle.scenarios.trace import report
 
     if not outcome.passed:

@@ -45,6 +45,7 @@ from treadle.machine.execution import Execution
 from treadle.machine.frame import Failure, Frame, map_item
 from treadle.machine.interpreter import Interpreter, Moment
 from treadle.machine.journal import NOTHING, Entry
+from treadle.machine.limits import Limits
 from treadle.machine.map_items import Backlog
 from treadle.machine.probe import CATCH, NEXT, probed
 from treadle.machine.retry import first_match
@@ -222,11 +223,11 @@ class Trial:
             noted["toleratedFailurePercentage"] = float(percentage)
         try:
             items = self._selected(frame, state)
+            self.items = len(items)
+            if batcher := settings.get("batcher"):
+                noted["afterItemBatcher"] = list(_batches(state, items, batcher, self._moment))
         except StatesError as error:
             return MapRunClosed(wait.wait, None, error.name, error.cause)
-        self.items = len(items)
-        if batcher := settings.get("batcher"):
-            noted["afterItemBatcher"] = list(_batches(state, items, batcher, self._moment))
         if (failure := self._mock.failure) is not None:
             return MapRunClosed(wait.wait, None, failure.error, failure.cause)
         if _exceeded(self._map.failures, self.items, count, percentage):
@@ -334,7 +335,7 @@ def _exceeded(failures: int, items: int, count: int | None, percentage: float | 
 
 def _batches(state: MapPlan, items: list[Json], batcher: Json, moment: Moment) -> Iterator[Json]:
     """The items, which are selected already, as the children of a batching Map would get them."""
-    backlog = Backlog(replace(state, selector=None))
+    backlog = Backlog(replace(state, selector=None), Limits())
     backlog.add(items, "STATE_DATA", None, more=False)
     while (note := backlog.next({"batcher": batcher}, moment)) is not None:
         yield backlog.take(note)[0]

@@ -17,21 +17,31 @@ from treadle.testing.world import Run
 _ENDS = ("Failed", "TimedOut")
 _NOT_OF_A_STATE = ("Execution", "Branch", "MapIteration")
 _CAUSE = 160
+_OUTPUT = 1000
 
 
 @dataclass
 class Visit:
-    """One state that was entered. `depth` counts the scopes around it; `seconds` is None when it was never left."""
+    """One state that was entered. `frame` is the scope that it is in; `seconds` is None when it was never left."""
 
     name: str
     type: str
-    depth: int
+    frame: FramePath
     at: float
     calls: int = 0
     seconds: float | None = None
     errors: list[str] = field(default_factory=list[str])
     next: str | None = None
     children: list[Run] = field(default_factory=list[Run])
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The first difference of a run: what it is about, what was expected, and at which state, if at one."""
+
+    what: str
+    expected: str
+    state: int | None = None
 
 
 def visits(run: Run) -> list[Visit]:
@@ -43,7 +53,7 @@ def visits(run: Run) -> list[Visit]:
         kind = entry.type
         if kind.endswith("StateEntered"):
             type_ = kind.removesuffix("StateEntered")
-            visit = current[entry.frame] = Visit(entry.details["name"], type_, len(entry.frame), entry.at - began)
+            visit = current[entry.frame] = Visit(entry.details["name"], type_, entry.frame, entry.at - began)
             found.append(visit)
             continue
         visit = current.get(entry.frame)
@@ -71,18 +81,21 @@ def _told(error: Json, cause: Json) -> str:
     return text if len(text) <= _CAUSE else text[: _CAUSE - 1] + "…"
 
 
-def tree(run: Run, marked: int | None = None, depth: int = 0) -> Iterator[str]:
-    """The lines of a run; the state of this number is marked with an arrow."""
+def tree(run: Run, mark: Mark | None = None, depth: int = 0) -> Iterator[str]:
+    """The lines of a run; the state that is marked has an arrow, and what was expected there."""
     entered = visits(run)
     for index, visit in enumerate(entered):
-        arrow = ">" if index == marked else " "
-        name = "  " * (visit.depth + depth) + visit.name
-        yield f"{arrow} {visit.at:9.1f}s  {name:<32} {', '.join(_said(visit))}".rstrip()
+        here = mark is not None and mark.state == index
+        # Inside a Parallel or a Map, which branch or item it is.
+        part = f" [{visit.frame[-1]}]" if visit.frame else ""
+        name = "  " * (len(visit.frame) + depth) + visit.name + part
+        yield _line(f"{visit.at:9.1f}s  {name:<32} {', '.join(_said(visit))}", mark if here else None)
         for child in visit.children:
-            yield f"  {'':>10}  {'  ' * (visit.depth + depth + 1)}execution {child.name}: {child.status}"
-            yield from tree(child, None, depth + visit.depth + 2)
-    if marked is not None and marked >= len(entered):
-        yield f"> {run.seconds:9.1f}s  the end"
+            inner = depth + len(visit.frame)
+            yield f"  {'':>10}  {'  ' * (inner + 1)}execution {child.name}: {child.status}"
+            yield from tree(child, None, inner + 2)
+    if mark is not None and mark.state is not None and mark.state >= len(entered):
+        yield _line(f"{run.seconds:9.1f}s  the end", mark)
 
 
 def _said(visit: Visit) -> Iterator[str]:
@@ -104,19 +117,34 @@ def _said(visit: Visit) -> Iterator[str]:
 
 def report(outcome: Outcome) -> list[str]:
     """Why a scenario failed: its differences, then the way of its run with the first one marked."""
-    return [*map(str, outcome.differences), "", *way(outcome.run, first_place(outcome.differences))]
+    return [*map(str, outcome.differences), "", *way(outcome.run, first_mark(outcome.differences))]
 
 
-def way(run: Run, marked: int | None = None) -> list[str]:
+def way(run: Run, mark: Mark | None = None) -> list[str]:
     """The lines of a run, its end and its output."""
-    ended = ": ".join(each for each in (run.error, run.cause) if each)
-    lines = [*tree(run, marked), f"  {run.seconds:9.1f}s  {run.status}{f' {ended}' if ended else ''}"]
-    if run.status == "SUCCEEDED":
-        text = json.dumps(run.output, ensure_ascii=False)
-        lines.append(f"  output {text if len(text) <= 1000 else text[:999] + '…'}")
-    return lines
+    told = ": ".join(each for each in (run.error, run.cause) if each)
+    end = f"{run.seconds:9.1f}s  {run.status}{f' {told}' if told else ''}"
+    late = mark if mark is not None and mark.state is None else None
+    if run.status != "SUCCEEDED":
+        return [*tree(run, mark), _line(end, late)]
+    text = json.dumps(run.output, ensure_ascii=False)
+    output = f"{'output':>10}  {text if len(text) <= _OUTPUT else text[: _OUTPUT - 1] + '…'}"
+    of_output = late is not None and late.what == "output"
+    return [*tree(run, mark), _line(end, None if of_output else late), _line(output, late if of_output else None)]
 
 
-def first_place(differences: tuple[Difference, ...]) -> int | None:
-    """The first state at which a run went another way than expected."""
-    return next((each.state for each in differences if each.state is not None), None)
+def _line(text: str, mark: Mark | None) -> str:
+    """A line, with an arrow and what was expected where it is marked."""
+    return f"  {text}".rstrip() if mark is None else f"> {text.rstrip()}  <- expected {mark.expected}"
+
+
+def first_mark(differences: tuple[Difference, ...]) -> Mark | None:
+    """Where a run first went another way than expected: at a state, else at its end or in its output."""
+    placed = next((each for each in differences if each.state is not None), None)
+    if placed is not None:
+        return Mark("path", placed.expected, placed.state)
+    first = next((each for each in differences if not each.what.startswith(("answers of", "calls of"))), None)
+    if first is None:
+        return None
+    part = first.what.partition(".")[0].partition("[")[0]
+    return Mark(part, f"{first.what}: {first.expected}")

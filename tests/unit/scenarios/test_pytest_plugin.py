@@ -72,8 +72,9 @@ def test_scenarios_are_collected_and_a_failure_shows_the_way(inner: pytest.Pytes
             "orders.scenario.yaml::good PASSED*",
             "state 2 of the path: expected the end, got 'Cool down'",
             "*Charge card * Task, 2 attempts, 1s, Busy: later",
-            "> *1.0s  Cool down * Wait, 60s",
+            "> *1.0s  Cool down * Wait, 60s  <- expected the end",
             "*61.0s  SUCCEEDED",
+            "orders.scenario.yaml:*",
         ]
     )
     assert "Traceback" not in result.stdout.str()
@@ -94,9 +95,9 @@ def test_the_fixture_plays_a_workflow_and_a_failed_test_shows_its_runs(inner: py
         [
             "*- treadle run 1 -*",
             "*Cool down * Wait, 60s",
-            "*output 1",
+            "*output  1",
             "*ScenarioFailed: state 1 of the path: expected 'Cool down', got 'Charge card'",
-            "*> *Charge card*",
+            "*> *Charge card*  <- expected 'Cool down'",
         ]
     )
 

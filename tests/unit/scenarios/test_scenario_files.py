@@ -175,10 +175,25 @@ def test_a_failure_is_explained_by_the_way_of_the_run(tmp_path: Path) -> None:
         "seconds: expected 12, got 13",
         "",
         "        0.0s  Charge card                      Task, 3 attempts, 3s, 2 times Busy: try later",
-        ">       3.0s  Ship                             Task, 10s",
+        ">       3.0s  Ship                             Task, 10s  <- expected 'Tell'",
         "       13.0s  SUCCEEDED",
-        '  output {"shipped": true}',
+        '      output  {"shipped": true}',
     ]
+
+
+@pytest.mark.parametrize(
+    ("expect", "marked"),
+    [
+        ({"path": ["Charge card", "Ship", "Tell"]}, ">      13.0s  the end  <- expected 'Tell'"),
+        ({"output": {"shipped": False}}, '>     output  {"shipped": true}  <- expected output.shipped: false'),
+        ({"seconds": 12}, ">      13.0s  SUCCEEDED  <- expected seconds: 12"),
+        ({"status": "FAILED"}, ">      13.0s  SUCCEEDED  <- expected status: FAILED"),
+    ],
+)
+def test_the_first_difference_is_marked_where_it_is(expect: Any, marked: str, tmp_path: Path) -> None:
+    (scenario,) = read_scenarios(write(tmp_path, [{"name": "one", "answers": BUSY, "expect": expect}]))
+    lines = report(play(scenario))
+    assert [each for each in lines if each.startswith(">")] == [marked]
 
 
 def test_the_children_of_a_distributed_map_are_part_of_the_way(tmp_path: Path) -> None:
