@@ -551,6 +551,49 @@ def test_a_reader_that_failed_is_asked_again_by_a_redrive(store: Store) -> None:
     run(work())
 
 
+@pytest.mark.parametrize("kind", ["STANDARD", "EXPRESS"])
+def test_a_writer_that_failed_is_asked_again_by_a_redrive_and_no_child_is(store: Store, kind: str) -> None:
+    async def work() -> None:
+        class Broken(Writes):
+            async def write(self, writer: Mapping[str, Json], results: MapResults) -> Json:
+                if broken.pop("once", False):
+                    raise StatesError("States.ResultWriterFailed", "no such bucket")
+                return await super().write(writer, results)
+
+        broken, ledger, writer = {"once": True}, Ledger(), Broken()
+        state = distributed(task(), kind=kind, ResultWriter=WRITER)
+        async with open_engine(store, ledger, writer=writer) as engine:
+            arn = await started(engine, state, [1, 2])
+            assert (await closed(engine, arn)).error == "States.ResultWriterFailed"
+            await engine.redrive(arn)
+            assert (await closed(engine, arn)).status == "SUCCEEDED"
+            assert len(ledger.calls) == 2
+            assert [each["Output"] for each in writer.written[0]] == ["1", "2"]
+            [summary] = await engine.map_runs.list(arn)
+            assert (summary.redrives, summary.progress.children.results_written) == (1, 2)
+            await check_books(engine.store)
+
+    run(work())
+
+
+def test_express_children_that_run_are_listed(store: Store) -> None:
+    async def work() -> None:
+        async with open_engine(store) as engine:
+            state = distributed({"Type": "Wait", "SecondsPath": "$"}, kind="EXPRESS")
+            arn = await started(engine, state, [0, 100, 100])
+            await engine.clock.sleep_until(engine.clock.now() + 1)
+            [summary] = await engine.map_runs.list(arn)
+            listed = await engine.map_runs.children(summary.arn)
+            assert [each.status for each in listed.executions] == ["RUNNING", "RUNNING", "SUCCEEDED"]
+            first = await engine.map_runs.children(summary.arn, "RUNNING", 1)
+            rest = await engine.map_runs.children(summary.arn, "RUNNING", 5, first.next)
+            assert [each.arn for each in (*first.executions, *rest.executions)] == [
+                each.arn for each in listed.executions[:2]
+            ]
+
+    run(work())
+
+
 def test_express_children_have_five_minutes(store: Store) -> None:
     async def work() -> None:
         async with open_engine(store) as engine:
