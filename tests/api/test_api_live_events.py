@@ -40,14 +40,22 @@ def reading(served: Served, query: str = "", **headers: str) -> Iterator[http.cl
         connection.close()
 
 
-def events(answer: http.client.HTTPResponse) -> Iterator[tuple[str, dict[str, Any]]]:
-    name = ""
+def numbered(answer: http.client.HTTPResponse) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Events with their ids."""
+    id = name = ""
     for raw in answer:
         field, _, value = raw.decode().rstrip("\n").partition(": ")
-        if field == "event":
+        if field == "id":
+            id = value
+        elif field == "event":
             name = value
         elif field == "data":
-            yield name, json.loads(value)
+            yield id, name, json.loads(value)
+
+
+def events(answer: http.client.HTTPResponse) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Events without them."""
+    return ((name, data) for _, name, data in numbered(answer))
 
 
 def test_one_execution_is_told_from_its_beginning_to_its_end(
@@ -169,19 +177,6 @@ def test_who_comes_back_to_all_executions_gets_what_it_missed_or_is_told_so(
     for strange in ("00000000.1.1", "no id", "1" * 40):
         with reading(served, **{"Last-Event-ID": strange}) as answer:
             assert next(numbered(answer))[1] == "missed"
-
-
-def numbered(answer: http.client.HTTPResponse) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Events with their ids."""
-    id = name = ""
-    for raw in answer:
-        field, _, value = raw.decode().rstrip("\n").partition(": ")
-        if field == "id":
-            id = value
-        elif field == "event":
-            name = value
-        elif field == "data":
-            yield id, name, json.loads(value)
 
 
 def test_a_reader_hears_that_the_server_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
