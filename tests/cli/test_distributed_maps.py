@@ -191,7 +191,8 @@ def test_a_map_run_that_is_gone_on_with_has_its_scripted_items_again(
     )
     words = ("run", "spread.asl.json", "--name", "x", "--mock", "items.yaml")
     process = start(*words)
-    while len(runs := shown(treadle).get("mapRuns", []) if (folder / ".treadle").exists() else []) < 2:
+    process.wait_for("Each Map")
+    while len(runs := shown(treadle)["mapRuns"]) < 2:
         assert process.process.poll() is None
     process.kill()
     status, out, _ = start(*words).end()
