@@ -44,11 +44,11 @@ PHASES = st.sampled_from(("scheduled", "started"))
 
 
 @st.composite
-def waits(draw: st.DrawFn, execution: str) -> WaitRow:
+def waits(draw: st.DrawFn, execution: str, length: int) -> WaitRow:
     kind = draw(st.sampled_from(("call", "poll", "callback", "activity", "timer", "map_run")))
     return wait_of(
         execution,
-        draw(st.integers(1, 5)),
+        draw(st.integers(1, length)),
         kind,
         draw(MOMENTS),
         draw(MOMENTS),
@@ -62,11 +62,12 @@ def waits(draw: st.DrawFn, execution: str) -> WaitRow:
 def commits(draw: st.DrawFn) -> Commit:
     """Commits that conflict often."""
     execution = draw(EXECUTIONS)
+    expected, count = draw(st.integers(0, 4)), draw(st.integers(1, 2))
     return commit_of(
         execution,
-        draw(st.integers(0, 4)),
-        draw(st.integers(1, 2)),
-        draw(st.lists(waits(execution), max_size=3)),
+        expected,
+        count,
+        draw(st.lists(waits(execution, expected + count), max_size=3)),
         draw(st.lists(st.integers(1, 5), max_size=3)),
         status=draw(st.sampled_from(("RUNNING", "FAILED"))),
         started_at=float(ord(execution) % 2),

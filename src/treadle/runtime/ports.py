@@ -103,6 +103,7 @@ outside, `timer` has only its moment, `map_run` is a run of its own.
 class WaitRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One open wait: outbox, timer and callback in one row.
 
+    `wait` is the number of the journal's entry that opened it, counted from 1; 0 for what no entry opened.
     `due` is the next moment at which something must happen by itself (timer, time limit, missed heartbeat), None when
     nothing must. `topic` is the activity's ARN for an activity. `command` is what is waited for.
     """
