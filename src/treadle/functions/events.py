@@ -63,14 +63,19 @@ class Events:
         """Make what was owed when the last process ended, and all that comes."""
         async with asyncio.TaskGroup() as group:
             after = ""
+            owed: set[str] = set()
             while documents := await self._store.documents(_KIND, after=after):
                 for document in documents:
                     assert document.value is not None
                     event = msgspec.msgpack.decode(document.value, type=Event)
+                    owed.add(event.id)
                     group.create_task(self._make(event, document.revision))
                 after = documents[-1].key
             while True:
-                group.create_task(self._make(*await self._new.get()))
+                event, revision = await self._new.get()
+                # What was submitted before all that is owed was read may have been read as well.
+                if event.id not in owed:
+                    group.create_task(self._make(event, revision))
 
     async def _make(self, event: Event, revision: int) -> None:
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from itertools import zip_longest
 from typing import Final, TypeAlias
 
 import msgspec
@@ -198,12 +197,15 @@ class Steps:
 def _write_waits(
     connection: sqlite3.Connection, key: int, closed: Sequence[int], opened: Sequence[_WaitValues]
 ) -> None:
-    """Write which waits are open. A task follows a task: one row takes the place of another."""
-    for wait, values in zip_longest(closed, opened):
-        if values is None:
-            connection.execute("DELETE FROM waits WHERE execution = ? AND wait = ?", (key, wait))
-        elif wait is None or not connection.execute(_REPLACE, (*values, key, wait)).rowcount:
-            connection.execute(_OPEN, (key, *values))
+    """Write which waits are open."""
+    one = len(closed) == len(opened) == 1
+    # A task follows a task: one row takes the place of another.
+    if one and connection.execute(_REPLACE, (*opened[0], key, closed[0])).rowcount:
+        return
+    for wait in closed:
+        connection.execute("DELETE FROM waits WHERE execution = ? AND wait = ?", (key, wait))
+    for values in opened:
+        connection.execute(_OPEN, (key, *values))
 
 
 def write_documents(connection: sqlite3.Connection, sealed: Sequence[tuple[Document, bytes | None]]) -> None:
