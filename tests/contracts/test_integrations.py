@@ -242,7 +242,7 @@ async def api_gateway(place: Path) -> AsyncGenerator[Subject]:
 
     async with Answers(answer).running() as server:
         sessions = AwsSessions(endpoint_url=server.url, keys=Keys("testing", "testing"))
-        integration = ApiGatewayIntegration(sessions, time_limit=0.5)
+        integration = ApiGatewayIntegration(sessions, time_limit=1.5)
 
         def ask(path: str, method: str = "GET", **more: Any) -> Any:
             host = "abc123.execute-api.us-east-1.amazonaws.com"
@@ -273,7 +273,7 @@ EKS = "arn:aws:states:::eks:"
 @asynccontextmanager
 async def kubernetes(place: Path) -> AsyncGenerator[Subject]:
     sessions = AwsSessions(keys=Keys(*KEYS))
-    integration = KubernetesIntegration(sessions, RealClock, time_limit=0.5)
+    integration = KubernetesIntegration(sessions, RealClock, time_limit=1.5)
 
     def ask(cluster: Cluster, path: str, method: str = "GET", **more: Any) -> Any:
         return call_of(f"{EKS}call", cluster.arguments(Method=method, Path=path, **more))
@@ -349,7 +349,7 @@ async def mcp_tools(place: Path) -> AsyncGenerator[Subject]:
     env = {name: str(path) for name, path in variables.items()}
     program = mcp_rogue.__file__
     honest = McpServer(command=sys.executable, args=(program, "honest"), env=env, cwd=str(place))
-    silent = McpServer(command=sys.executable, args=(program, "silent"), time_limit=0.5)
+    silent = McpServer(command=sys.executable, args=(program, "silent"), time_limit=1.5)
     servers = {"tools": honest, "silent": silent}
     integration = McpIntegration(Sessions(servers))
 
