@@ -25,6 +25,15 @@ store: Decorator = click.option(
     help="Where executions are kept: the path of a folder or file, or sqlite:///path/to/file.db.",
 )
 
+data: Decorator = click.option(
+    "--data",
+    type=click.Path(file_okay=False),
+    default=DEFAULT_STORE,
+    show_default=True,
+    metavar="DIR",
+    help="The folder where everything is kept.",
+)
+
 workflow_type: Decorator = click.option(
     "--type",
     "kind",

@@ -20,13 +20,12 @@ import urllib.request
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from treadle.cli import options
 from treadle.cli.app import command
-from treadle.cli.options import DEFAULT_STORE
 from treadle.cli.problems import FAILED, OK, Problem
 from treadle.cli.stack_table import place_of, show
 from treadle.local.presence import Presence, leftover, present
@@ -35,18 +34,9 @@ from treadle.local.stack.state import read_state
 _PATIENCE: Final = 20.0
 """Seconds that a process may take to end."""
 
-data: Any = click.option(
-    "--data",
-    type=click.Path(file_okay=False),
-    default=DEFAULT_STORE,
-    show_default=True,
-    metavar="DIR",
-    help="The folder where everything is kept.",
-)
-
 
 @command(example="treadle status")
-@data
+@options.data
 @options.as_json
 def status(data: str, as_json: bool) -> int:
     """Show what is up, and the resources of its stack."""
@@ -75,7 +65,7 @@ def status(data: str, as_json: bool) -> int:
 
 
 @command(example="treadle down\ntreadle down --delete")
-@data
+@options.data
 @click.option("--delete", is_flag=True, help="Delete the stack and all that the data folder keeps, executions too.")
 def down(data: str, delete: bool) -> int:
     """End `treadle up`. What is kept in the data folder stays, and the next `treadle up` goes on with it."""
@@ -127,7 +117,7 @@ def _kept(folder: Path) -> Iterator[str]:
 
 
 @command(example="treadle doctor")
-@data
+@options.data
 @click.option("--port", type=click.IntRange(1, 65_535), default=8083, show_default=True, help="The port to look at.")
 @options.as_json
 def doctor(data: str, port: int, as_json: bool) -> int:

@@ -11,7 +11,6 @@ import click
 
 from treadle.cli import options
 from treadle.cli.app import command
-from treadle.cli.options import DEFAULT_STORE
 from treadle.cli.problems import OK, Problem
 
 PORT: Final = 8083
@@ -21,14 +20,7 @@ PORT: Final = 8083
 @click.argument("template", required=False, metavar="[TEMPLATE]")
 @click.option("--port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="The port; 0: any free.")
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The address to listen at.")
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False),
-    default=DEFAULT_STORE,
-    show_default=True,
-    metavar="DIR",
-    help="The folder where everything is kept.",
-)
+@options.data
 @click.option(
     "--store",
     "url",

@@ -136,7 +136,8 @@ class Collector:
         try:
             return self._exporter.export(spans) is SpanExportResult.SUCCESS
         except Exception:
-            return False  # which one makes no difference: it is told that the collector takes nothing
+            log.debug("the exporter of traces failed", exc_info=True)  # that spans are lost is told once, as a warning
+            return False
 
     def _made(self, trace_id: int, span: Span) -> Any:
         from opentelemetry.sdk.trace import ReadableSpan

@@ -1,4 +1,5 @@
-"""A commit as rows: encoded where it is made, written in the thread that writes.
+"""A commit as rows: its entries and waits encoded where it is made, its summary only where it is written, by the thread
+that writes.
 
 Owns the conditional write that detects conflicts. Must never write anything of a commit that conflicts.
 Neighbours: sqlite.py, which reads these rows back; group_commit.py, whose thread calls `Steps.write`.
